@@ -1,0 +1,17 @@
+"""Classic image-classification backbones, from scratch, in PyTorch and in TensorFlow, proved equal.
+
+Importing this package imports neither framework: `create_model` imports the one it is asked for.
+
+>>> import backbones
+>>> backbones.list_models("lenet")
+['lenet5', 'lenet5_1998']
+>>> backbones.summary("lenet5").parameters
+61706
+"""
+
+from backbones.errors import BackbonesError
+from backbones.registry import create_model, list_models, summary
+from backbones.weights import load_weights, save_weights
+
+__all__ = ["BackbonesError", "create_model", "list_models", "load_weights", "save_weights", "summary"]
+__version__ = "0.1.0"

@@ -1,0 +1,174 @@
+"""The command line: `backbones --help` says what there is."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tabulate import tabulate
+
+import backbones
+from backbones.errors import BackbonesError
+
+app = typer.Typer(
+    help="Classic image-classification backbones, from scratch, in PyTorch and TensorFlow.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+class Split(StrEnum):
+    """Which images to evaluate on."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+Model = Annotated[str, typer.Argument(help="A model's name; `backbones list` shows all.", metavar="NAME")]
+Framework = Annotated[str, typer.Option(help="torch or tensorflow.")]
+DatasetName = Annotated[str, typer.Option("--dataset", help="mnist or fashion-mnist.")]
+
+
+@app.command("list")
+def list_models(
+    family: Annotated[str | None, typer.Option(help="Show one family only, for example lenet.")] = None,
+) -> None:
+    """Show all models with their input, parameters and multiply-adds.
+
+    Example: `backbones list`
+    """
+    ledgers = [backbones.summary(name) for name in backbones.list_models(family)]
+    rows = [
+        [s.model, "x".join(map(str, s.input.shape)), f"{s.parameters:,}", f"{s.multiply_adds:,}"] for s in ledgers
+    ]
+    headers = ["model", "input", "parameters", "multiply-adds"]
+    align = ("left", "right", "right", "right")
+    typer.echo(tabulate(rows, headers, colalign=align, disable_numparse=True))
+
+
+@app.command()
+def summary(
+    name: Model,
+    num_classes: Annotated[int | None, typer.Option(help="Logits per image; the paper's if left out.")] = None,
+    in_channels: Annotated[int | None, typer.Option(help="Input channels; the paper's if left out.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """Show a model's layers: shapes, parameters, multiply-adds, receptive fields, with the arithmetic.
+
+    Example: `backbones summary lenet5`
+    """
+    ledger = backbones.summary(name, num_classes=num_classes, in_channels=in_channels)
+    typer.echo(ledger.to_markdown() if markdown else ledger)
+
+
+@app.command()
+def data(
+    name: Annotated[str | None, typer.Argument(help="mnist or fashion-mnist; both if left out.")] = None,
+) -> None:
+    """Get the data sets, verify them, and say what they hold.
+
+    Example: `backbones data mnist`
+    """
+    from backbones.data import list_datasets, load
+
+    for each in [name] if name else list_datasets():
+        dataset = load(each)
+        typer.echo(
+            f"{dataset.name}: {len(dataset.train.labels):,} training, {len(dataset.validation.labels):,} "
+            f"validation and {len(dataset.test.labels):,} test images of "
+            f"{'x'.join(map(str, dataset.train_images.shape[1:]))}; mean {dataset.mean:.4f}, "
+            f"standard deviation {dataset.std:.4f}; classes: {', '.join(dataset.classes)}"
+        )
+
+
+@app.command()
+def train(
+    name: Model,
+    framework: Framework = "torch",
+    dataset: DatasetName = "mnist",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes initial weights, order and augmentation.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for weights.safetensors and record.json.")] = None,
+) -> None:
+    """Train a model with the data set's recipe, then read the test set once.
+
+    Without `--out` nothing is written.
+
+    Example: `backbones train lenet5 --framework tensorflow --epochs 10 --out runs/lenet5`
+    """
+    from dataclasses import replace
+
+    from backbones.data import load
+    from backbones.training import RECIPES, evaluate, fit
+    from backbones.training.record import make_record
+
+    if out is not None:
+        _check_writable(out)
+    model = backbones.create_model(name, framework, seed=seed)
+    images = load(dataset)
+    recipe = replace(RECIPES[dataset], epochs=epochs, seed=seed)
+    history = fit(model, images, recipe)
+    accuracy = evaluate(model, images, "test").accuracy
+    typer.echo(f"test accuracy: {accuracy:.2%}")
+    if out is not None:
+        backbones.save_weights(model, out / "weights.safetensors")
+        record = make_record(
+            model=name, dataset=dataset, framework=framework, recipe=recipe, history=history,
+            images=len(images.train.labels), accuracy=accuracy,
+        )  # fmt: skip
+        record.save(out / "record.json")
+        typer.echo(f"wrote {out / 'weights.safetensors'} and {out / 'record.json'}")
+
+
+@app.command()
+def evaluate(
+    name: Model,
+    weights: Annotated[Path, typer.Option(help="A file that `backbones train` wrote, in either framework.")],
+    framework: Framework = "torch",
+    dataset: DatasetName = "mnist",
+    split: Annotated[Split, typer.Option(help="Which images.")] = Split.test,
+) -> None:
+    """Load weights into a model of either framework and measure its accuracy.
+
+    Example: `backbones evaluate lenet5 --weights runs/lenet5/weights.safetensors --framework torch`
+    """
+    from backbones.data import load
+    from backbones.training import evaluate as run
+
+    model = backbones.create_model(name, framework, seed=0)
+    backbones.load_weights(model, weights)
+    result = run(model, load(dataset), split.value)
+    typer.echo(f"{split.value} accuracy: {result.accuracy:.2%}, loss: {result.loss:.4f}")
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out before an hour of training, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BackbonesError(f"cannot write into the folder {folder}: {error.strerror}") from error
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on standard error and exit code 2."""
+    try:
+        app()
+    except BackbonesError as error:
+        typer.echo(f"backbones: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("backbones: interrupted", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

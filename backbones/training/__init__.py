@@ -1,0 +1,28 @@
+"""Training and evaluation: one recipe, one readable loop per framework, one record of what came out."""
+
+from backbones.training.evaluation import Evaluation, evaluate
+from backbones.training.history import Epoch, History
+from backbones.training.recipe import RECIPES, Recipe
+
+__all__ = ["RECIPES", "Epoch", "Evaluation", "History", "Recipe", "evaluate", "fit"]
+
+
+def fit(model, dataset, recipe: Recipe, *, progress: bool = True) -> History:
+    """Train a model of either framework by its own loop: see `backbones.training.torch` and `.tensorflow`.
+
+    Args:
+        model: A `torch.nn.Module` or a `keras.Model`. Changed in place.
+        dataset: From `backbones.data.load`. The test images are not touched.
+        recipe: How to train.
+        progress: Whether to show a progress bar (on a terminal) and a line per epoch.
+
+    Raises:
+        BackbonesError: If the model is of neither framework or does not fit the data set.
+    """
+    from backbones.convert import framework_of
+
+    if framework_of(model) == "torch":
+        from backbones.training import torch as loop
+    else:
+        from backbones.training import tensorflow as loop  # type: ignore[no-redef]
+    return loop.fit(model, dataset, recipe, progress=progress)

@@ -1,0 +1,127 @@
+"""How good a model is, worked out in NumPy from its logits, so that both frameworks are measured alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backbones.convert import framework_of
+from backbones.data import Dataset, Split, batches
+from backbones.errors import BackbonesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers on one split.
+
+    Attributes:
+        logits: N x classes.
+        labels: N, the right answers.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """The class of the largest logit, N."""
+        return self.logits.argmax(axis=1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, 0..1."""
+        return float((self.predictions == self.labels).mean())
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """Each image's cross-entropy in nats, N."""
+        shifted = self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True)
+        right = np.take_along_axis(shifted, self.labels[:, None], axis=1)[:, 0]
+        return np.log(np.exp(shifted).sum(axis=1)) - right
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats."""
+        return float(self.losses.mean())
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Classes x classes: how often the row's class was called the column's."""
+        classes = self.logits.shape[1]
+        pairs = self.labels * classes + self.predictions
+        return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def evaluate(
+    model: Any, dataset: Dataset, split: Literal["train", "validation", "test"] = "validation"
+) -> Evaluation:
+    """Run a model of either framework over one split, in evaluation mode.
+
+    Args:
+        model: A `torch.nn.Module` or a `keras.Model`.
+        dataset: From `backbones.data.load`.
+        split: `"train"`, `"validation"` or `"test"`. Read the test split once, at the end.
+
+    Raises:
+        BackbonesError: If the split is unknown or the model does not fit the data set.
+    """
+    if split not in ("train", "validation", "test"):
+        raise BackbonesError(f"unknown split {split!r}; known: train, validation, test")
+    part: Split = getattr(dataset, split)
+    padding = input_padding(model, dataset)
+    stream = batches(
+        part, batch_size=BATCH_SIZE, seed=0, epoch=0, mean=dataset.mean, std=dataset.std, padding=padding,
+        shuffle=False,
+    )  # fmt: skip
+    predict = _torch_logits if framework_of(model) == "torch" else _keras_logits
+    return Evaluation(np.concatenate(list(predict(model, stream))), part.labels)
+
+
+def _torch_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
+    import torch
+
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for images, _ in stream:
+            yield model(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+    model.train(was_training)
+
+
+def _keras_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
+    for images, _ in stream:
+        yield model.predict_on_batch(images)
+
+
+def input_padding(model: Any, dataset: Dataset) -> int:
+    """Pixels to add on each side of a data set's images so that they fit the model: 2 from 28 to 32.
+
+    Raises:
+        BackbonesError: If the images are too large, or the model has another number of channels or too few
+            classes.
+    """
+    config = getattr(model, "config", None)
+    if config is None:  # a net of the reader's own, which must fit as it is
+        return 0
+    height, _, channels = dataset.train_images.shape[1:]
+    if config.in_channels != channels:
+        raise BackbonesError(
+            f"{config.name} was built for {config.in_channels} input channels, {dataset.name} has {channels}"
+        )
+    if config.num_classes < len(dataset.classes):
+        raise BackbonesError(
+            f"{config.name} was built for {config.num_classes} classes, {dataset.name} has {len(dataset.classes)}"
+        )
+    missing = config.input_size - height
+    if missing < 0 or missing % 2:
+        raise BackbonesError(
+            f"{config.name} takes images of {config.input_size} pixels, {dataset.name} has {height}"
+        )
+    return missing // 2

@@ -1,0 +1,89 @@
+"""How to train, without a framework: both loops read the same recipe."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backbones.data import Augmentation
+from backbones.errors import BackbonesError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run, except the model and the data.
+
+    The optimizer is AdamW (Loshchilov and Hutter, arXiv:1711.05101), whose update is the same in both
+    libraries up to where epsilon is added, as long as both are given the same numbers; their defaults
+    differ (epsilon 1e-8 and 1e-7, weight decay 0.01 and 0.004).
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images per step. 128 is a compromise: smaller batches leave the cores idle, larger
+            ones take too few steps in ten epochs.
+        learning_rate: The peak of the schedule.
+        warmup: Share of all steps over which the rate climbs to its peak, so that Adam's first estimates, made
+            from few batches, do not throw the weights far off.
+        weight_decay: Share of each weight that one step at learning rate 1 takes away.
+        beta1: Decay of the gradient's running mean.
+        beta2: Decay of the squared gradient's running mean.
+        epsilon: Keeps the division finite. So small that where the libraries add it makes no difference.
+        augmentation: Largest random change to each training image. Small changes that a person would not
+            notice make new images of old ones.
+        seed: Fixes the initial weights, the order of the images and their changes.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    warmup: float = 0.2
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise BackbonesError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise BackbonesError(f"learning_rate must be a positive number, not {self.learning_rate}")
+        if self.seed < 0:
+            raise BackbonesError(f"seed must not be negative, not {self.seed}")
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Full batches in so many images.
+
+        Raises:
+            BackbonesError: If there is not one.
+        """
+        if images < self.batch_size:
+            raise BackbonesError(f"batch_size {self.batch_size} is more than the {images} training images")
+        return images // self.batch_size
+
+    def learning_rates(self, steps_per_epoch: int) -> NDArray[np.float32]:
+        """The rate of every step of the run: a straight climb, then half a cosine down to zero."""
+        steps = self.epochs * steps_per_epoch
+        done = (np.arange(steps) + 1) / steps
+        climb = done / self.warmup if self.warmup else np.ones(steps)
+        fall = (1 + np.cos(np.pi * np.clip((done - self.warmup) / (1 - self.warmup), 0, 1))) / 2
+        return (self.learning_rate * np.minimum(climb, fall)).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain values."""
+        return asdict(self)
+
+
+# Chosen on the validation images: docs/results says how.
+RECIPES = {
+    # Digits keep their meaning when turned or moved a little, not when mirrored.
+    "mnist": Recipe(augmentation=Augmentation(rotate=10, shift=1.5, scale=0.1)),
+    # Clothes keep theirs when mirrored; the photographs are all upright.
+    "fashion-mnist": Recipe(augmentation=Augmentation(shift=1.5, flip=True)),
+}

@@ -1,0 +1,142 @@
+"""One JSON file per recorded run: what was run, where, and everything that came out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from backbones.errors import BackbonesError
+from backbones.training.history import History
+from backbones.training.recipe import Recipe
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run.
+
+    Attributes:
+        model: A name from `backbones.list_models()`.
+        dataset: A name from `backbones.data.list_datasets()`.
+        framework: `"torch"` or `"tensorflow"`.
+        framework_version: Its version.
+        seed: Of the initial weights, the order of the images and their changes.
+        epochs: Passes over the training images.
+        history: What happened in each.
+        test_accuracy: Share of right answers on the test images, 0..1, read once, after the last epoch.
+        seconds: Training steps alone.
+        images_per_second: Training images over those seconds.
+        commit: Of this repository, with "-dirty" where files differed from it, or "unknown".
+        cpu: The processor's name and the number of cores.
+        recipe: Every number of the recipe.
+    """
+
+    model: str
+    dataset: str
+    framework: str
+    framework_version: str
+    seed: int
+    epochs: int
+    history: list[dict[str, Any]]
+    test_accuracy: float
+    seconds: float
+    images_per_second: float
+    commit: str
+    cpu: str
+    recipe: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write the record; the file appears whole or not at all.
+
+        Raises:
+            BackbonesError: If it cannot be written.
+        """
+        path = Path(path)
+        text = json.dumps(asdict(self), indent=1) + "\n"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as part:
+                part.write(text)
+            Path(part.name).chmod(0o644)
+            Path(part.name).replace(path)
+        except OSError as error:
+            raise BackbonesError(f"cannot write {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Record:
+        """Read a record.
+
+        Raises:
+            BackbonesError: If the file is not one.
+        """
+        try:
+            return cls(**json.loads(Path(path).read_text()))
+        except (OSError, TypeError, ValueError) as error:
+            raise BackbonesError(f"{path} is not a record of a run: {error}") from error
+
+
+def make_record(
+    *, model: str, dataset: str, framework: str, recipe: Recipe, history: History, images: int, accuracy: float
+) -> Record:
+    """Put a run's outcome together with where and from what it came.
+
+    Args:
+        model: Its name.
+        dataset: Its name.
+        framework: `"torch"` or `"tensorflow"`.
+        recipe: How it was trained.
+        history: Of the training.
+        images: Training images per epoch.
+        accuracy: On the test images, 0..1.
+    """
+    return Record(
+        model=model,
+        dataset=dataset,
+        framework=framework,
+        framework_version=framework_version(framework),
+        seed=recipe.seed,
+        epochs=recipe.epochs,
+        history=history.to_json(),
+        test_accuracy=accuracy,
+        seconds=round(history.seconds, 1),
+        images_per_second=round(images * recipe.epochs / history.seconds),
+        commit=commit(),
+        cpu=cpu(),
+        recipe=recipe.to_json(),
+    )
+
+
+def framework_version(framework: str) -> str:
+    """The version of the installed framework; Keras's too, where it is the one that trains."""
+    if framework == "torch":
+        return importlib.metadata.version("torch")
+    import tensorflow as tf
+
+    return f"{tf.__version__} (Keras {importlib.metadata.version('keras')})"
+
+
+def commit() -> str:
+    """This checkout's commit, "-dirty" if files differ from it, "unknown" outside a checkout."""
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def cpu() -> str:
+    """The processor's name and the number of cores."""
+    import os
+
+    cores = os.cpu_count()
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    name = names[0].split(":")[1].strip() if names else platform.processor() or platform.machine()
+    return f"{name}, {cores} cores"
