@@ -9,6 +9,12 @@ Importing this package imports neither framework: `create_model` imports the one
 61706
 """
 
+import os
+
+# TensorFlow uses oneDNN's convolutions by itself only on processors with certain AVX-512 instructions; on others
+# they make training two to three times faster. It must be said before TensorFlow is imported.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 from backbones.errors import BackbonesError
 from backbones.registry import create_model, list_models, summary
 from backbones.weights import load_weights, save_weights

@@ -45,7 +45,8 @@ def list_models(
     """
     ledgers = [backbones.summary(name) for name in backbones.list_models(family)]
     rows = [
-        [s.model, "x".join(map(str, s.input.shape)), f"{s.parameters:,}", f"{s.multiply_adds:,}"] for s in ledgers
+        [s.model, "x".join(map(str, s.input.shape)), f"{s.parameters:,}", f"{s.multiply_adds:,}"]
+        for s in ledgers
     ]
     headers = ["model", "input", "parameters", "multiply-adds"]
     align = ("left", "right", "right", "right")
@@ -55,7 +56,7 @@ def list_models(
 @app.command()
 def summary(
     name: Model,
-    num_classes: Annotated[int | None, typer.Option(help="Logits per image; the paper's if left out.")] = None,
+    num_classes: Annotated[int | None, typer.Option(help="Logits; the paper's number if left out.")] = None,
     in_channels: Annotated[int | None, typer.Option(help="Input channels; the paper's if left out.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:

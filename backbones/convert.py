@@ -145,7 +145,7 @@ def _check(wanted: dict[str, tuple[int, ...]], given: State) -> None:
     if missing := [key for key in wanted if key not in given]:
         raise BackbonesError(f"the weights lack {missing[0]!r}, which the model has ({len(missing)} lacking)")
     if extra := [key for key in given if key not in wanted]:
-        raise BackbonesError(f"the model has no {extra[0]!r}, which the weights hold ({len(extra)} left over)")
+        raise BackbonesError(f"the model has no {extra[0]!r}, which the weights hold ({len(extra)} too many)")
     for key, shape in wanted.items():
         if given[key].shape != shape:
             raise BackbonesError(f"{key!r} has shape {given[key].shape}, the model wants {shape}")
@@ -188,7 +188,7 @@ def _layouts(layer: Any, variable: Any) -> tuple[Callable, Callable]:
 
 
 def _flattened(layer: Any) -> tuple[int, int, int] | None:
-    """The H x W x C that was flattened into this layer's input, if it was, with only weightless layers between."""
+    """The H x W x C that a Flatten made this layer's input from, if one did."""
     import keras
 
     while True:

@@ -159,7 +159,7 @@ class Ledger:
         padding: int = 0,
         connections: int | None = None,
     ) -> FeatureMap:
-        """A convolution with bias. `connections` is the number of (input map, output map) pairs, if not all."""
+        """A convolution with bias. `connections`: the pairs of an input and an output map, if not all."""
         pairs = f"{channels} x {x.channels}" if connections is None else str(connections)
         count = channels * x.channels if connections is None else connections
         out = self._window(x, name, kernel, stride, padding, channels)

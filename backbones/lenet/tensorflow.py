@@ -48,7 +48,7 @@ def lenet5(
     }
 
     def features(x):  # N x 28 x 28 x 1
-        # "same" is the spec's padding of 2 on each side: with stride 1 Keras splits it evenly, as PyTorch does.
+        # "same" is the spec's padding of 2 on each side: with stride 1 Keras pads evenly, as PyTorch does.
         x = layers.Conv2D(c1, spec.kernel, padding="same", **init, name="conv1")(x)
         x = layers.ReLU(name="relu1")(x)  # N x 28 x 28 x 6
         x = layers.MaxPooling2D(spec.pool, name="pool1")(x)  # N x 14 x 14 x 6
@@ -82,7 +82,7 @@ def lenet5_1998(
     Shape:
         Input N x 32 x 32 x 1, output N x 10.
     """
-    c1, c3 = spec.channels
+    c1, _ = spec.channels  # C3's maps are the rows of its table
     c5, f6 = spec.units
     init = {"kernel_initializer": UniformOverFanIn(seed)}
 

@@ -117,7 +117,8 @@ def input_padding(model: Any, dataset: Dataset) -> int:
         )
     if config.num_classes < len(dataset.classes):
         raise BackbonesError(
-            f"{config.name} was built for {config.num_classes} classes, {dataset.name} has {len(dataset.classes)}"
+            f"{config.name} was built for {config.num_classes} classes, "
+            f"{dataset.name} has {len(dataset.classes)}"
         )
     missing = config.input_size - height
     if missing < 0 or missing % 2:

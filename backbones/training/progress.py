@@ -10,7 +10,7 @@ from backbones.training.history import Epoch
 
 
 class Progress:
-    """Shows how one epoch gets on. Use it as a context manager; on a pipe or in a notebook the bar stays hidden."""
+    """Shows how one epoch gets on; a context manager. On a pipe or in a notebook the bar stays hidden."""
 
     def __init__(self, epoch: int, epochs: int, steps: int, batch_size: int, *, show: bool) -> None:
         self.show = show

@@ -26,8 +26,8 @@ class Recipe:
         batch_size: Images per step. 128 is a compromise: smaller batches leave the cores idle, larger
             ones take too few steps in ten epochs.
         learning_rate: The peak of the schedule.
-        warmup: Share of all steps over which the rate climbs to its peak, so that Adam's first estimates, made
-            from few batches, do not throw the weights far off.
+        warmup: Share of all steps over which the rate climbs to its peak, so that Adam's first estimates,
+            made from few batches, do not throw the weights far off.
         weight_decay: Share of each weight that one step at learning rate 1 takes away.
         beta1: Decay of the gradient's running mean.
         beta2: Decay of the squared gradient's running mean.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import tempfile
@@ -83,7 +84,14 @@ class Record:
 
 
 def make_record(
-    *, model: str, dataset: str, framework: str, recipe: Recipe, history: History, images: int, accuracy: float
+    *,
+    model: str,
+    dataset: str,
+    framework: str,
+    recipe: Recipe,
+    history: History,
+    images: int,
+    accuracy: float,
 ) -> Record:
     """Put a run's outcome together with where and from what it came.
 
@@ -133,10 +141,8 @@ def commit() -> str:
 
 def cpu() -> str:
     """The processor's name and the number of cores."""
-    import os
-
-    cores = os.cpu_count()
     info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    name = names[0].split(":")[1].strip() if names else platform.processor() or platform.machine()
-    return f"{name}, {cores} cores"
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"

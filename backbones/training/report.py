@@ -1,0 +1,66 @@
+"""Tables from the records of finished runs: the one source of every result on the site and in the README."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+
+from tabulate import tabulate
+
+from backbones.errors import BackbonesError
+from backbones.training.record import REPOSITORY, Record
+
+RECORDS = REPOSITORY / "docs" / "results" / "records"
+FRAMEWORK_LABELS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
+DATASET_LABELS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
+
+Key = tuple[str, str, str, int]  # model, data set, framework, epochs
+
+
+def load_records(folder: Path = RECORDS) -> dict[Key, list[Record]]:
+    """All records of a folder, grouped by model, data set, framework and epochs; each group by seed.
+
+    Raises:
+        BackbonesError: If there is none, or one is not readable.
+    """
+    records = [Record.load(path) for path in sorted(Path(folder).glob("*.json"))]
+    if not records:
+        raise BackbonesError(f"no records (*.json) in {folder}")
+    groups: dict[Key, list[Record]] = defaultdict(list)
+    for record in sorted(records, key=_order):
+        groups[record.model, record.dataset, record.framework, record.epochs].append(record)
+    return dict(groups)
+
+
+def _order(record: Record) -> tuple:
+    return record.model, record.dataset, record.framework != "torch", record.epochs, record.seed
+
+
+def accuracy_text(records: list[Record]) -> str:
+    """Mean test accuracy in percent; with the standard deviation where there are several seeds."""
+    values = [100 * record.test_accuracy for record in records]
+    spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{mean(values):.2f}{spread} %"
+
+
+def results_table(folder: Path = RECORDS) -> str:
+    """The results as a Markdown table: one row per model, data set, framework and number of epochs."""
+    headers = ["model", "data", "framework", "epochs", "seeds", "test accuracy", "range", "training time"]
+    rows = []
+    for (model, dataset, framework, epochs), records in load_records(folder).items():
+        accuracies = [100 * record.test_accuracy for record in records]
+        rows.append(
+            [
+                f"`{model}`",
+                DATASET_LABELS[dataset],
+                FRAMEWORK_LABELS[framework],
+                epochs,
+                len(records),
+                accuracy_text(records),
+                f"{min(accuracies):.2f} to {max(accuracies):.2f} %",
+                f"{mean(record.seconds for record in records):.0f} s",
+            ]
+        )
+    align = ("left", "left", "left", "right", "right", "right", "right", "right")
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
