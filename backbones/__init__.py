@@ -15,9 +15,18 @@ import os
 # they make training two to three times faster. It must be said before TensorFlow is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from backbones import convert
 from backbones.errors import BackbonesError
 from backbones.registry import create_model, list_models, summary
 from backbones.weights import load_weights, save_weights
 
-__all__ = ["BackbonesError", "create_model", "list_models", "load_weights", "save_weights", "summary"]
+__all__ = [
+    "BackbonesError",
+    "convert",
+    "create_model",
+    "list_models",
+    "load_weights",
+    "save_weights",
+    "summary",
+]
 __version__ = "0.1.0"

@@ -95,6 +95,9 @@ def train(
     dataset: DatasetName = "mnist",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Fixes initial weights, order and augmentation.")] = 0,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from these weights, not from random ones.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for weights.safetensors and record.json.")] = None,
 ) -> None:
     """Train a model with the data set's recipe, then read the test set once.
@@ -112,6 +115,8 @@ def train(
     if out is not None:
         _check_writable(out)
     model = backbones.create_model(name, framework, seed=seed)
+    if weights is not None:
+        backbones.load_weights(model, weights)
     images = load(dataset)
     recipe = replace(RECIPES[dataset], epochs=epochs, seed=seed)
     history = fit(model, images, recipe)

@@ -48,7 +48,9 @@ class Split:
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
         if images.ndim != 4 or images.dtype != np.uint8:
-            raise BackbonesError(f"images must be N x H x W x C of uint8, not {images.shape} of {images.dtype}")
+            raise BackbonesError(
+                f"images must be N x H x W x C of uint8, not {images.shape} of {images.dtype}"
+            )
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise BackbonesError(f"labels must be N whole numbers, not {labels.shape} of {labels.dtype}")
         if len(images) != len(labels):
@@ -222,7 +224,9 @@ def warp(images: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.flo
     count, height, width, channels = images.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     middle = np.array([(height - 1) / 2, (width - 1) / 2], np.float32)
-    grid = np.stack([rows.ravel() - middle[0], columns.ravel() - middle[1], np.ones(height * width, np.float32)])
+    grid = np.stack(
+        [rows.ravel() - middle[0], columns.ravel() - middle[1], np.ones(height * width, np.float32)]
+    )
     # One black pixel before and two behind, so that each lookup and its neighbours lie inside. One plane per
     # channel: plain arrays of numbers are looked up several times faster than arrays of pixels.
     canvas = np.zeros((count, channels, height + 3, width + 3), np.float32)

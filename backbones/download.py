@@ -102,7 +102,9 @@ def fetch(name: str) -> dict[str, bytes]:
     if name not in SOURCES:
         raise BackbonesError(unknown("data set", name, SOURCES))
     source, folder = SOURCES[name], cache_folder(name)
-    contents = {part: _read_verified(folder / file_name(part), digest) for part, digest in source.files.items()}
+    contents = {
+        part: _read_verified(folder / file_name(part), digest) for part, digest in source.files.items()
+    }
     if None in contents.values():
         _fill(name, source, folder)
         contents = {

@@ -19,10 +19,11 @@ from typing import Annotated
 
 import typer
 
+import backbones
 from backbones.training.report import RECORDS, results_table
 
 README = Path("README.md")
-BETWEEN_MARKERS = re.compile(r"(?<=<!-- results -->\n).*?(?=\n<!-- /results -->)", re.DOTALL)
+BETWEEN_MARKERS = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- /results -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class Run:
     @property
     def path(self) -> Path:
         """Where its record is."""
-        return RECORDS / f"{self.model}-{self.dataset}-{self.framework}-{self.epochs}-epochs-seed-{self.seed}.json"
+        return (
+            RECORDS
+            / f"{self.model}-{self.dataset}-{self.framework}-{self.epochs}-epochs-seed-{self.seed}.json"
+        )
 
 
 RUNS = [
@@ -56,14 +60,20 @@ def main(
     for index, run in enumerate(missing):
         print(f"run {index + 1} of {len(missing)}: {run.path.stem}", flush=True)
         record(run)
-    README.write_text(BETWEEN_MARKERS.sub(lambda _: results_table(), README.read_text()))
+    README.write_text(BETWEEN_MARKERS.sub(lambda _: results_table() + "\n", README.read_text()))
 
 
 def record(run: Run) -> None:
-    """Train with the command line that readers use, and keep the record."""
+    """Train with the command line that readers use, and keep the record.
+
+    Both frameworks start from the same weights of a seed: those that PyTorch draws.
+    """
     with tempfile.TemporaryDirectory() as folder:
+        start = Path(folder) / "start.safetensors"
+        backbones.save_weights(backbones.create_model(run.model, framework="torch", seed=run.seed), start)
         command = ["train", run.model, "--framework", run.framework, "--dataset", run.dataset]
-        command += ["--epochs", str(run.epochs), "--seed", str(run.seed), "--out", folder]
+        command += ["--epochs", str(run.epochs), "--seed", str(run.seed)]
+        command += ["--weights", str(start), "--out", folder]
         subprocess.run([sys.executable, "-m", "backbones.cli", *command], check=True)
         run.path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(folder) / "record.json", run.path)

@@ -1,0 +1,193 @@
+"""What the pages draw from models and records, so that no number in them is typed."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+from statistics import mean
+
+from scipy.stats import ttest_ind
+from tabulate import tabulate
+
+import backbones
+from backbones import figures
+from backbones.lenet.spec import C3_CONNECTIONS
+from backbones.training.history import History
+from backbones.training.record import Record
+from backbones.training.report import (
+    DATASET_LABELS,
+    FRAMEWORK_LABELS,
+    RECORDS,
+    accuracy_text,
+    load_records,
+    results_table,
+)
+
+
+def define_env(env) -> None:
+    """Hand the functions of this module to the pages."""
+    for function in (
+        accuracy, best, c3_table, connections_table, count, curves, diagram, ledger, macs, params, results_table,
+        seconds, seed_table, seeds, verdict,
+    ):  # fmt: skip
+        env.macro(function)
+
+
+def ledger(model: str) -> str:
+    """The layer ledger of a model, as a table."""
+    return backbones.summary(model).to_markdown()
+
+
+def params(model: str, layer: str | None = None) -> str:
+    """Trainable parameters of a model or of one layer, with thousands separated."""
+    summary = backbones.summary(model)
+    return f"{summary[layer].parameters if layer else summary.parameters:,}"
+
+
+def macs(model: str, layer: str | None = None) -> str:
+    """Multiply-adds for one image, of a model or of one layer."""
+    summary = backbones.summary(model)
+    return f"{summary[layer].multiply_adds if layer else summary.multiply_adds:,}"
+
+
+def count(value: float) -> str:
+    """A number that the page works out, with thousands separated."""
+    return f"{value:,}"
+
+
+def diagram(model: str) -> str:
+    """The block diagram of a model."""
+    return figures.diagram(backbones.summary(model))
+
+
+def c3_table() -> str:
+    """Table I of LeCun et al. 1998, from the spec."""
+    rows = [[s2, *("X" if s2 in inputs else "" for inputs in C3_CONNECTIONS)] for s2 in range(6)]
+    headers = ["S2", *map(str, range(len(C3_CONNECTIONS)))]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=["center"] * len(headers))
+
+
+# LeCun et al. 1998, Section II.B: the paper counts a bias as one more connection of each unit.
+PUBLISHED_CONNECTIONS = {"c1": 122_304, "s2": 5_880, "c3": 151_600, "s4": 2_000, "c5": 48_120}
+PUBLISHED_PARAMETERS = {"c1": 156, "s2": 12, "c3": 1_516, "s4": 32, "c5": 48_120, "f6": 10_164}
+
+
+def connections_table() -> str:
+    """The paper's counts beside the ledger's; a difference stops the build."""
+    summary = backbones.summary("lenet5_1998")
+    rows = []
+    for name, published in PUBLISHED_PARAMETERS.items():
+        layer = summary[name]
+        values = layer.output.size
+        # Subsampling adds up a window's four values before the one multiplication.
+        inputs = layer.multiply_adds * (
+            layer.kernel**2 if layer.type == "Subsampling" and layer.kernel else 1
+        )
+        connections = inputs + values
+        assert layer.parameters == published, name
+        assert connections == PUBLISHED_CONNECTIONS.get(name, connections), name
+        stated = f"{PUBLISHED_CONNECTIONS[name]:,}" if name in PUBLISHED_CONNECTIONS else ""
+        rows.append(
+            [
+                f"`{name}`",
+                f"{published:,}",
+                f"{layer.parameters:,}",
+                stated,
+                f"{inputs:,} + {values:,} = {connections:,}",
+            ]
+        )
+    rows.append(["sum", "60,000", f"{summary.parameters:,}", "", ""])
+    headers = ["layer", "parameters, paper", "here", "connections, paper", "here: inputs + biases"]
+    align = ["left", "right", "right", "right", "right"]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+@cache
+def _groups(stamp: float) -> dict:
+    return load_records()
+
+
+def _group(model: str, dataset: str, framework: str, epochs: int = 10) -> list[Record]:
+    """The records of one row of the results; none is an error, which stops the build."""
+    return _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))[
+        model, dataset, framework, epochs
+    ]
+
+
+def accuracy(model: str, dataset: str, framework: str) -> str:
+    """Mean test accuracy with its spread."""
+    return accuracy_text(_group(model, dataset, framework))
+
+
+def best(model: str, dataset: str, framework: str) -> str:
+    """The highest test accuracy of any seed."""
+    return f"{max(r.test_accuracy for r in _group(model, dataset, framework)):.2%}"
+
+
+def seeds(model: str, dataset: str, framework: str) -> int:
+    """How many runs there are."""
+    return len(_group(model, dataset, framework))
+
+
+def seconds(model: str, dataset: str, framework: str) -> str:
+    """Mean training time."""
+    return f"{mean(r.seconds for r in _group(model, dataset, framework)):.0f} s"
+
+
+def seed_table(model: str, dataset: str) -> str:
+    """Every single run."""
+    rows = [
+        [
+            FRAMEWORK_LABELS[framework],
+            record.framework_version,
+            record.seed,
+            f"{record.history[-1]['validation_accuracy']:.2%}",
+            f"{record.test_accuracy:.2%}",
+            f"{record.seconds:.0f} s",
+            f"{record.images_per_second:,}",
+            f"`{record.commit}`",
+        ]
+        for framework in FRAMEWORK_LABELS
+        for record in _group(model, dataset, framework)
+    ]
+    headers = ["framework", "version", "seed", "validation", "test", "training", "images/s", "commit"]
+    align = ["left", "left", "right", "right", "right", "right", "right", "left"]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def verdict(model: str, dataset: str) -> str:
+    """What the difference between the frameworks amounts to, in plain words, by Welch's t-test."""
+    left, right = (
+        [100 * r.test_accuracy for r in _group(model, dataset, framework)] for framework in FRAMEWORK_LABELS
+    )
+    gap = mean(left) - mean(right)
+    test = ttest_ind(left, right, equal_var=False)
+    interval = test.confidence_interval()
+    facts = (
+        f"PyTorch's mean minus TensorFlow's is {gap:+.3f} percentage points (95 % confidence interval "
+        f"{interval.low:+.3f} to {interval.high:+.3f}; Welch's t-test, p = {test.pvalue:.2f}, "
+        f"{len(left)} and {len(right)} seeds)."
+    )
+    if test.pvalue < 0.05:
+        return f"**The difference is larger than chance explains.** {facts}"
+    return f"**No difference between the frameworks shows.** {facts} The seeds differ more than the frameworks do."
+
+
+def curves(model: str, dataset: str) -> str:
+    """Loss and accuracy over the epochs of both frameworks, as an SVG element in the page's ink."""
+    return _curves(model, dataset, max(path.stat().st_mtime for path in RECORDS.glob("*.json")))
+
+
+@cache
+def _curves(model: str, dataset: str, stamp: float) -> str:
+    runs = {
+        label: [History.from_json(record.history) for record in _group(model, dataset, framework)]
+        for framework, label in FRAMEWORK_LABELS.items()
+    }
+    svg = figures.to_svg(figures.curves(runs)).replace("#000000", "currentColor")
+    alt = (
+        f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over the epochs, mean of all seeds with a band "
+        "from the lowest to the highest, for PyTorch and TensorFlow."
+    )
+    opened = svg.replace("<svg", f'<svg fill="currentColor" role="img" aria-label="{escape(alt)}"', 1)
+    return f'<figure class="plot">{opened}</figure>'
