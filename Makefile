@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 export NO_MKDOCS_2_WARNING := 1
-export TF_CPP_MIN_LOG_LEVEL := 3
+# What mkdocs and pathspec have to say to each other is not for our readers.
+MKDOCS := PYTHONWARNINGS=ignore::DeprecationWarning $(BIN)/mkdocs
 
 # PyTorch's own index has builds without CUDA, several gigabytes smaller. Used only where it answers.
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
@@ -27,10 +28,10 @@ data: $(STAMP)
 	@$(BIN)/backbones data mnist
 
 docs: data ## Build the site into site/, with every notebook rerun
-	$(BIN)/mkdocs build --strict
+	$(MKDOCS) build --strict
 
 serve: data ## Serve the site on http://127.0.0.1:8000 and rebuild on change
-	$(BIN)/mkdocs serve
+	$(MKDOCS) serve
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check

@@ -1,5 +1,8 @@
 """Training and evaluation: one recipe, one readable loop per framework, one record of what came out."""
 
+from typing import Any
+
+from backbones.data import Dataset
 from backbones.training.evaluation import Evaluation, evaluate
 from backbones.training.history import Epoch, History
 from backbones.training.recipe import RECIPES, Recipe
@@ -7,7 +10,7 @@ from backbones.training.recipe import RECIPES, Recipe
 __all__ = ["RECIPES", "Epoch", "Evaluation", "History", "Recipe", "evaluate", "fit"]
 
 
-def fit(model, dataset, recipe: Recipe, *, progress: bool = True) -> History:
+def fit(model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool = True) -> History:
     """Train a model of either framework by its own loop: see `backbones.training.torch` and `.tensorflow`.
 
     Args:

@@ -17,9 +17,10 @@ from backbones.errors import BackbonesError
 class Recipe:
     """Everything that decides a training run, except the model and the data.
 
-    The optimizer is AdamW (Loshchilov and Hutter, arXiv:1711.05101), whose update is the same in both
-    libraries up to where epsilon is added, as long as both are given the same numbers; their defaults
-    differ (epsilon 1e-8 and 1e-7, weight decay 0.01 and 0.004).
+    The optimizer is AdamW (Loshchilov and Hutter, arXiv:1711.05101). Given the same numbers, both libraries
+    take the same step, but for one thing: PyTorch adds epsilon after the correction of the squared
+    gradient's mean, Keras before it. That matters for gradients about as small as epsilon. Their defaults
+    differ more (epsilon 1e-8 and 1e-7, weight decay 0.01 and 0.004), so the recipe names every number.
 
     Attributes:
         epochs: Passes over the training images.
@@ -31,7 +32,7 @@ class Recipe:
         weight_decay: Share of each weight that one step at learning rate 1 takes away.
         beta1: Decay of the gradient's running mean.
         beta2: Decay of the squared gradient's running mean.
-        epsilon: Keeps the division finite. So small that where the libraries add it makes no difference.
+        epsilon: Keeps the division finite.
         augmentation: Largest random change to each training image. Small changes that a person would not
             notice make new images of old ones.
         seed: Fixes the initial weights, the order of the images and their changes.

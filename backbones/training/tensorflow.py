@@ -60,7 +60,7 @@ def fit(model: keras.Model, dataset: Dataset, recipe: Recipe, *, progress: bool 
         start = time.perf_counter()
         with Progress(epoch, recipe.epochs, steps, recipe.batch_size, show=progress) as bar:
             # One call of `fit` per epoch: Keras forgets nothing between them, and each epoch is one stream.
-            logs = model.fit(stream, verbose=0, callbacks=[_Bar(bar)]).history
+            logs = model.fit(stream, shuffle=False, verbose=0, callbacks=[_Bar(bar)]).history
             seconds = time.perf_counter() - start
             validation = evaluate(model, dataset, "validation")
             history.epochs.append(

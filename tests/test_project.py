@@ -1,0 +1,150 @@
+"""What holds for the repository as a whole."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import FRAMEWORKS, images_for, make_pair
+
+import backbones
+from backbones import convert
+from backbones.training.report import results_table
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "tutorials").rglob("*.ipynb"))
+
+# A framework that is not installed: it cannot be found, and importing it fails.
+WITHOUT = """
+import importlib.util, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+sys.meta_path.insert(0, Missing())
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name in {missing!r} else found(name, package)
+"""
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_importing_the_package_imports_no_framework():
+    code = """
+    import sys, backbones
+    backbones.summary("lenet5")
+    print([name for name in ("torch", "tensorflow", "keras") if name in sys.modules])
+    """
+    assert python(textwrap.dedent(code)).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("framework", "missing"), [("torch", ["tensorflow", "keras"]), ("tensorflow", ["torch"])]
+)
+def test_each_half_works_without_the_other(framework, missing, tmp_path):
+    other = "tensorflow" if framework == "torch" else "torch"
+    code = WITHOUT.format(missing=missing) + textwrap.dedent(f"""
+    import numpy as np, backbones
+    from backbones import convert, data
+    from backbones.training import Recipe, evaluate, fit
+    data.VALIDATION_SIZE = 32
+    images = np.random.default_rng(0).integers(0, 256, (96, 28, 28, 1), dtype=np.uint8)
+    tiny = data.Dataset("tiny", images, np.arange(96) % 10, images, np.arange(96) % 10, tuple("0123456789"), 0.5, 0.3)
+    model = backbones.create_model("lenet5", {framework!r}, seed=0)
+    fit(model, tiny, Recipe(epochs=1, batch_size=32), progress=False)
+    backbones.save_weights(model, {str(tmp_path / "w.safetensors")!r})
+    backbones.load_weights(model, {str(tmp_path / "w.safetensors")!r})
+    assert convert.activations(model, np.zeros((1, 28, 28, 1), np.float32))["logits"].shape == (1, 10)
+    evaluate(model, tiny, "test")
+    try:
+        backbones.create_model("lenet5", {other!r})
+    except backbones.BackbonesError as error:
+        print(error)
+    """)
+    result = python(code)
+    assert f'install it with: pip install "backbones[{other}]"' in result.stdout, result.stderr
+
+
+def test_the_repositorys_address_has_one_value():
+    address = PROJECT["urls"]["Repository"]
+    owner = address.rsplit("/", 1)[0]
+    files = [
+        ROOT / "README.md",
+        ROOT / "CITATION.cff",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "mkdocs.yml",
+        *NOTEBOOKS,
+    ]
+    files += [*(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.yml")]
+    found = [m for file in files for m in re.findall(rf"{re.escape(owner)}/[\w-]+", file.read_text())]
+    assert set(found) == {address}
+
+
+def test_the_version_has_one_value():
+    assert backbones.__version__ == PROJECT["version"]
+    assert f"version: {PROJECT['version']}" in (ROOT / "CITATION.cff").read_text()
+    assert f"{{{PROJECT['version']}}}" in (ROOT / "README.md").read_text()
+
+
+def test_the_readmes_results_are_those_of_the_records():
+    shown = re.search(
+        r"<!-- results -->\n(.*?)\n<!-- /results -->", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert shown
+    assert shown[1] == results_table()
+
+
+def test_pages_type_no_measured_number():
+    """An accuracy in prose must be drawn from a record; the paper's and the user's own are named here."""
+    quoted = {"99.05", "99.2", "0.95", "0.8", "99.15", "99.08", "15", "95"}
+    for page in (ROOT / "docs").rglob("*.md"):
+        typed = set(re.findall(r"(\d+(?:\.\d+)?) %", page.read_text()))
+        assert typed <= quoted, (page, typed - quoted)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_committed_without_outputs(path):
+    for cell in json.loads(path.read_text())["cells"]:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+@pytest.mark.parametrize(
+    ("framework", "file", "net"),
+    [("torch", "LeNet5_mnist_torch", "LeNet5"), ("tensorflow", "LeNet5_mnist_tf", "lenet5")],
+)
+def test_a_tutorials_own_net_is_the_packages(framework, file, net, rng):
+    """Weights fit by name, logits are the same to the bit, and so is the distribution of the start."""
+    notebook = nbformat.read(ROOT / "tutorials" / "lenet" / f"{file}.ipynb", as_version=4)
+    (cell,) = [c for c in notebook.cells if "net" in c.metadata.get("tags", [])]
+    scope: dict = {}
+    imports = "import keras\nfrom keras import layers\nfrom torch import nn"
+    exec(f"{imports}\n{cell.source}", scope)  # the notebook is this repository's own code
+    ours = dict(zip(FRAMEWORKS, make_pair("lenet5"), strict=True))[framework]
+    own = scope[net]()
+    for key, value in convert.state(own).items():
+        assert value.std() == pytest.approx(convert.state(ours)[key].std(), rel=0.35, abs=1e-9), key
+    convert.copy_weights(ours, own)
+    images = images_for(ours, 4, rng)
+    left, right = convert.activations(ours, images), convert.activations(own, images)
+    assert list(left) == list(right)
+    assert all(np.array_equal(left[key], right[key]) for key in left)
+
+
+def test_notebooks_and_package_share_no_hidden_state():
+    """A tutorial may use the package, but defines its net in its own cells."""
+    for path in NOTEBOOKS:
+        source = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
+        tree = ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.MULTILINE))
+        names = {n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+        assert names & {"LeNet5", "lenet5"}

@@ -1,0 +1,162 @@
+"""The two loops learn, learn the same, and record what they did."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import FRAMEWORKS, MODELS
+
+import backbones
+from backbones import convert
+from backbones.data import Augmentation
+from backbones.training import Evaluation, History, Recipe, evaluate, fit
+from backbones.training.record import Record, make_record
+from backbones.training.report import RECORDS, load_records
+
+both = pytest.mark.parametrize("framework", FRAMEWORKS)
+small = Recipe(epochs=3, batch_size=32, learning_rate=3e-3)
+
+
+@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(rotate=10, shift=1.5, scale=0.1)])
+def test_both_loops_go_the_same_way(tiny, augmentation):
+    """From the same start with the same recipe: the same losses, epoch by epoch, and the same weights."""
+    left = backbones.create_model("lenet5", framework="torch", seed=0)
+    right = convert.to_tensorflow(left)
+    recipe = replace(small, augmentation=augmentation)
+    ours, theirs = (fit(model, tiny, recipe, progress=False) for model in (left, right))
+    # Rounding differs, and each step builds on the last: the differences grow with the epochs.
+    for a, b, within in zip(ours.epochs, theirs.epochs, (0.002, 0.02, 0.1), strict=True):
+        assert a.train_loss == pytest.approx(b.train_loss, rel=within)
+        assert a.train_accuracy == pytest.approx(b.train_accuracy, abs=0.01)
+        assert a.validation_loss == pytest.approx(b.validation_loss, rel=2 * within, abs=1e-3)
+        assert a.learning_rate == b.learning_rate
+
+
+@pytest.mark.parametrize("name", MODELS)
+@both
+def test_a_model_learns_what_can_be_learned(name, framework, tiny):
+    """Labels that do not belong to their images cannot be learned."""
+    model = backbones.create_model(name, framework=framework, seed=0)
+    history = fit(model, tiny, replace(small, epochs=12), progress=False)
+    assert evaluate(model, tiny, "test").accuracy > 0.95
+    assert history.epochs[-1].train_loss < 0.3 * history.epochs[0].train_loss
+
+
+@both
+def test_the_same_seed_gives_the_same_run(framework, tiny):
+    runs = [
+        fit(backbones.create_model("lenet5", framework=framework, seed=1), tiny, small, progress=False)
+        for _ in range(2)
+    ]
+    for a, b in zip(runs[0].epochs, runs[1].epochs, strict=True):
+        assert a.train_loss == pytest.approx(b.train_loss, rel=1e-5)
+
+
+def test_training_mode_is_on_for_training_and_off_afterwards(tiny):
+    """Evaluation must not leave its mode behind, nor training its own."""
+    seen = []
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = torch.nn.Linear(784, 10)
+
+        def forward(self, x):
+            seen.append(self.training)
+            return self.fc(x.flatten(1))
+
+    net = Net()
+    fit(net, tiny, replace(small, epochs=2), progress=False)
+    steps = small.steps_per_epoch(len(tiny.train))
+    assert seen == ([True] * steps + [False]) * 2
+    assert not net.training
+    net.train()
+    evaluate(net, tiny)
+    assert net.training
+
+
+def test_learning_rate_climbs_then_falls():
+    rates = Recipe(epochs=2, learning_rate=0.1, warmup=0.25).learning_rates(50)
+    assert len(rates) == 100
+    assert rates.argmax() == 24
+    assert rates.max() == pytest.approx(0.1)
+    assert (np.diff(rates[:25]) > 0).all()
+    assert (np.diff(rates[25:]) < 0).all()
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
+        ({"seed": -1}, "seed must not be negative"),
+    ],
+)
+def test_a_wrong_recipe_is_refused(wrong, said):
+    with pytest.raises(backbones.BackbonesError, match=said):
+        Recipe(**wrong)
+
+
+@both
+def test_what_does_not_fit_the_data_is_refused(framework, tiny):
+    for arguments, said in (
+        ({"in_channels": 3}, "built for 3 input channels, tiny has 1"),
+        ({"num_classes": 2}, "built for 2 classes, tiny has 10"),
+    ):
+        model = backbones.create_model("lenet5", framework=framework, **arguments)
+        with pytest.raises(backbones.BackbonesError, match=said):
+            fit(model, tiny, small)
+    with pytest.raises(backbones.BackbonesError, match="batch_size 10000 is more than the 640"):
+        fit(backbones.create_model("lenet5", framework=framework), tiny, Recipe(batch_size=10_000))
+    with pytest.raises(backbones.BackbonesError, match="unknown split 'val'"):
+        evaluate(backbones.create_model("lenet5", framework=framework), tiny, "val")
+
+
+def test_evaluation_matches_torchs_own_loss(rng):
+    logits, labels = rng.standard_normal((50, 10)).astype(np.float32) * 5, rng.integers(0, 10, 50)
+    result = Evaluation(logits, labels)
+    expected = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(labels)).item()
+    assert result.loss == pytest.approx(expected, rel=1e-5)
+    confusion = result.confusion()
+    assert confusion.sum() == 50
+    assert np.trace(confusion) / 50 == result.accuracy
+
+
+def test_a_record_survives_the_disk_and_has_the_agreed_keys(tmp_path, tiny):
+    model = backbones.create_model("lenet5", seed=0)
+    history = fit(model, tiny, small, progress=False)
+    record = make_record(
+        model="lenet5",
+        dataset="mnist",
+        framework="torch",
+        recipe=small,
+        history=history,
+        images=640,
+        accuracy=0.5,
+    )
+    record.save(tmp_path / "a" / "record.json")
+    assert Record.load(tmp_path / "a" / "record.json") == record
+    assert set(vars(record)) == {
+        "model", "dataset", "framework", "framework_version", "seed", "epochs", "history", "test_accuracy",
+        "seconds", "images_per_second", "commit", "cpu", "recipe",
+    }  # fmt: skip
+    assert History.from_json(record.history) == history
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["record.json"]
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(backbones.BackbonesError, match="is not a record of a run"):
+        Record.load(tmp_path / "bad.json")
+
+
+def test_committed_records_are_what_their_names_say():
+    for (model, dataset, framework, epochs), records in load_records().items():
+        for record in records:
+            assert (
+                RECORDS / f"{model}-{dataset}-{framework}-{epochs}-epochs-seed-{record.seed}.json"
+            ).exists()
+            assert len(record.history) == record.epochs == record.recipe["epochs"]
+            assert 0.9 < record.test_accuracy < 1
+            assert not record.commit.endswith("-dirty")
+    assert len(list(RECORDS.glob("*.json"))) == sum(map(len, load_records().values()))
