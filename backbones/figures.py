@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +23,7 @@ DIVERGING = "coolwarm"
 
 STYLE: dict[str, Any] = {
     "axes.grid": True,
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.facecolor": "none",
@@ -65,7 +66,7 @@ def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list
 
 
 @mpl.rc_context(STYLE)
-def curves(runs: dict[str, Sequence[History]]) -> Figure:
+def curves(runs: Mapping[str, Sequence[History]]) -> Figure:
     """Loss and accuracy over the epochs: solid for validation, dashed for training images.
 
     Args:
@@ -167,8 +168,8 @@ def diagram(summary: Summary) -> str:
             f'<rect class="{"weights" if layer.parameters + layer.fixed else "plain"}" x="{x:.0f}" y="{y}" '
             f'width="{width:.0f}" height="{bar}" rx="3"/>',
             f'<text x="120" y="{y + 17}" class="name" text-anchor="end">{escape(names)}</text>',
-            f'<text x="300" y="{y + 17}">{escape(_does(layer))}</text>',
-            f'<text x="440" y="{y + 17}">{escape(_shape(layer.output.shape))}</text>',
+            f'<text x="290" y="{y + 17}">{escape(_does(layer))}</text>',
+            f'<text x="470" y="{y + 17}">{escape(_shape(layer.output.shape))}</text>',
             f'<text x="632" y="{y + 17}" text-anchor="end">{layer.parameters:,}</text>'
             if layer.parameters
             else "",

@@ -55,9 +55,11 @@ class LeNet5(nn.Module):
         self.fc2 = nn.Linear(f5, f6)
         self.relu4 = nn.ReLU()
         self.fc3 = nn.Linear(f6, num_classes)
-        for layer in (self.conv1, self.conv2, self.fc1, self.fc2, self.fc3):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            else:
+                nn.init.zeros_(parameter)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to the last feature map: N x 1 x 28 x 28 -> N x 16 x 5 x 5."""
@@ -112,7 +114,7 @@ class LeNet51998(nn.Module):
         for layer in (self.c1, self.c5, self.f6):
             fan_in = layer.weight[0].numel()
             nn.init.uniform_(layer.weight, -INIT_RANGE / fan_in, INIT_RANGE / fan_in)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to the last feature map: N x 1 x 32 x 32 -> N x 120 x 1 x 1."""

@@ -185,7 +185,7 @@ def verdict(model: str, dataset: str) -> str:
     )
     if test.pvalue < 0.05:
         return f"**The difference is larger than chance explains.** {facts}"
-    return f"**No difference between the frameworks shows.** {facts} The seeds differ more than the frameworks do."
+    return f"**No difference between the frameworks beyond what seeds alone explain.** {facts}"
 
 
 def curves(model: str, dataset: str) -> str:

@@ -1,129 +1,194 @@
 """How the tutorials become pages: run in every build, rendered like every other page, and never half published.
 
-mkdocs-jupyter converts and runs the notebooks. This hook mends what it leaves open:
+mkdocs-jupyter finds the notebooks and turns their outputs into HTML. This hook mends what it leaves open:
 
 - a cell that raises, runs too long or kills its kernel stops the build and is named (`Runner`);
-- `mkdocs build` runs every notebook anew; `mkdocs serve` reuses a run only while the notebook, the package's
-  sources and the frameworks' versions are the same (`cache_key`);
-- Markdown and code cells go through the site's own Markdown, so that links are checked and mathematics,
-  admonitions, contents and copy buttons work as elsewhere (`render`);
+- `mkdocs build` runs every notebook anew; `mkdocs serve` reuses a run while the notebook, the package's sources and
+  the versions of the frameworks are the same (`key`);
+- text and code go through the site's own Markdown, so that links are checked and mathematics, admonitions, contents
+  and copy buttons work as elsewhere (`render`);
 - figures leave the page for files of their own, one per colour scheme (`move_figures`);
 - the site is built beside the last good one and takes its place only when all went well (`on_shutdown`).
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.metadata
+import importlib.util
 import logging
 import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import mkdocs_jupyter.nbconvert2
 import mkdocs_jupyter.plugin
 import nbformat
-from jinja2 import pass_context
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.pages import Page
 from mkdocs_jupyter.config import settings
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbconvert.exporters import HTMLExporter
+from nbconvert.exporters.templateexporter import default_filters
 from nbconvert.preprocessors import ExecutePreprocessor
+from nbformat import NotebookNode
 
 log = logging.getLogger("mkdocs.plugins.notebooks")
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = ROOT / ".cache" / "notebooks"
 CELL_BREAK = "<!-- cell -->"
 COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
-VERSIONS_IN_KEY = ("torch", "tensorflow-cpu", "tensorflow", "keras", "numpy", "nbconvert", "mkdocs-jupyter")
+FIGURE = re.compile(r'<figure class="notebook-figure" data-svg="(.*?)" data-alt="(.*?)"></figure>', re.DOTALL)
 INK, INK_ON_DARK = "#000000", "#e2e4e9"
+VERSIONS_IN_KEY = ("torch", "tensorflow-cpu", "tensorflow", "keras", "numpy", "matplotlib")
 
-# TensorFlow's greetings would stand on the pages.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-command = "build"
+# One build at a time runs in a process; what it has to remember from one event to the next:
+serving = False  # `mkdocs serve`, not `mkdocs build`
+cache = Path()  # the notebooks with their outputs
 published: Path | None = None  # where the site goes if the build succeeds
 finished = False
 seconds: dict[str, float] = {}  # notebook -> how long it ran
-pieces: dict[str, str] = {}  # source of a cell -> its HTML, for the notebook that is being rendered
+pieces: list[str] = []  # the cells of the notebook that is being rendered, as HTML without outputs
+
+
+# Running
 
 
 class Runner(ExecutePreprocessor):
     """Runs one notebook, says how long it took, keeps it with its outputs, and names the cell that fails."""
 
-    def preprocess(self, nb, resources, km=None):
-        """Run all cells; a failure is a `PluginError`, which stops the build."""
+    running: tuple[int, NotebookNode]  # the cell, and where it stands
+    noise: IO[bytes]  # what the kernel's process writes to stderr
+
+    def preprocess(self, nb: NotebookNode, resources: Any = None, km: Any = None) -> tuple[NotebookNode, Any]:
+        """Run all cells, unless a run of this very notebook is kept (which `mkdocs build` never is)."""
         path = Path(resources["metadata"]["path"]) / f"{resources['metadata']['name']}.ipynb"
-        name = (
-            path.resolve().relative_to(ROOT).as_posix() if path.resolve().is_relative_to(ROOT) else path.name
-        )
-        log.info("Running %s", name)
-        start = time.perf_counter()
-        try:
-            nb, resources = super().preprocess(nb, resources, km)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            raise PluginError(self.told(name, error)) from error
-        seconds[name] = time.perf_counter() - start
-        log.info("Ran %s in %.0f s", name, seconds[name])
-        self.warn_of_stderr(nb, name)
-        CACHE.mkdir(parents=True, exist_ok=True)
-        nbformat.write(nb, executed_copy(path))
+        kept = kept_run(path)
+        if kept.exists():
+            executed = nbformat.read(kept, as_version=4)
+            if executed.metadata.get("run") == key(path):
+                return executed, resources
+        nb.metadata["run"] = key(path)
+        self.run(nb, resources, name=path.resolve().relative_to(cache.parents[1].resolve()).as_posix())
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(nb, kept)
         return nb, resources
 
-    def preprocess_cell(self, cell, resources, index):
+    def run(self, nb: NotebookNode, resources: Any, name: str) -> None:
+        """Run all cells; a failure is a `PluginError`, which stops the build."""
+        log.info("Running %s", name)
+        start = time.perf_counter()
+        with tempfile.TemporaryFile() as self.noise:
+            try:
+                super().preprocess(nb, resources)
+            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                raise PluginError(self.explain(name, error)) from error
+        seconds[name] = time.perf_counter() - start
+        log.info("Ran %s in %.0f s", name, seconds[name])
+        for index, cell in enumerate(nb.cells, start=1):
+            for output in cell.get("outputs", []):
+                if problem := problem_of(output):
+                    log.warning("%s, cell %d %s", name, index, problem)
+
+    def create_kernel_manager(self) -> Any:
+        """A kernel of the Python that builds the site, whatever else is installed under the kernel's name."""
+        manager = super().create_kernel_manager()
+        manager.kernel_spec.argv[0] = sys.executable
+        return manager
+
+    def setup_kernel(self, **options: Any) -> Any:
+        """Keep what libraries in C write to stderr: out of sight, but told when the kernel dies."""
+        return super().setup_kernel(stderr=self.noise, **options)
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: Any, index: int
+    ) -> tuple[NotebookNode, dict[str, Any]]:
         """Remember which cell runs, since a dead kernel does not say."""
-        self.running = index, cell.source
+        self.running = index, cell
         return super().preprocess_cell(cell, resources, index)
 
-    def told(self, name: str, error: Exception) -> str:
+    def explain(self, name: str, error: Exception) -> str:
         """What failed, where, and why."""
-        index, source = self.running
+        index, cell = self.running
         if isinstance(error, CellExecutionError):
-            reason = COLOUR_CODES.sub("", error.traceback)
+            lines = [line for out in cell.outputs if out.output_type == "error" for line in out.traceback]
+            reason = COLOUR_CODES.sub("", "\n".join(lines))
         elif isinstance(error, CellTimeoutError):
-            reason = f"the cell ran longer than {self.timeout} s (extra.notebook_cell_timeout in mkdocs.yml)"
+            reason = f"The cell ran longer than {self.timeout} s (extra.notebook_cell_timeout in mkdocs.yml)."
         else:
-            reason = "the kernel died: it crashed, ran out of memory or was ended"
-        return f"{name}, cell {index + 1} failed:\n\n{source}\n\n{reason}"
+            self.noise.seek(0)
+            last_words = self.noise.read().decode(errors="replace")[-3000:]
+            reason = f"The kernel died: it crashed, ran out of memory or was ended.\n{last_words}"
+        return f"{name}: cell {index + 1} of {len(self.nb.cells)} failed.\n\n{cell.source}\n\n{reason}"
 
-    @staticmethod
-    def warn_of_stderr(nb, name: str) -> None:
-        """What a library grumbles must not reach the page unseen."""
-        for index, cell in enumerate(nb.cells):
-            for output in cell.get("outputs", []):
-                if output.get("name") == "stderr":
-                    log.warning("%s, cell %d wrote to stderr: %s", name, index + 1, output.text.strip()[:500])
+
+def problem_of(output: NotebookNode) -> str | None:
+    """What no page should show: warnings of libraries, and pictures that a blind reader gets nothing from."""
+    if output.get("name") == "stderr":
+        return f"wrote to stderr: {output.text.strip()[:500]}"
+    kinds = output.get("data", {}).keys()
+    if "image/png" in kinds or ("image/svg+xml" in kinds and not output.data.get("text/plain")):
+        return "shows a picture without a text in its place: use backbones.figures.show(figure, alt=...)"
+    return None
+
+
+def kept_run(notebook: str | Path) -> Path:
+    """Where a notebook is kept with its outputs."""
+    root = cache.parents[1]
+    return cache / Path(os.path.relpath(notebook, root / "docs"))
+
+
+def key(notebook: Path) -> str:
+    """What a run depends on: the notebook, the versions, and the package except other architectures."""
+    digest = hashlib.sha256(notebook.read_bytes())
+    spec = importlib.util.find_spec("backbones")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for source in sorted(package.rglob("*.py")):
+        family = source.relative_to(package).parts[0]
+        if family == notebook.parent.name or not (package / family / "spec.py").exists():
+            digest.update(source.read_bytes())
+    for name in VERSIONS_IN_KEY:
+        try:
+            digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+        except importlib.metadata.PackageNotFoundError:
+            continue  # only one of the two TensorFlow packages is there
+    return digest.hexdigest()
+
+
+# Events of the build, in their order
 
 
 def on_startup(command: str, dirty: bool) -> None:
     """Learn whether this is a build or a server, and take mkdocs-jupyter's inner functions in hand."""
-    globals()["command"] = command
+    global serving
+    serving = command == "serve"
     settings.templates_dir = str(Path(__file__).parent / "templates")
+    default_filters["cell_html"] = pieces.__getitem__
+    # nbconvert parses the page as HTML, which knows no capitals: SVG's viewBox would be lost.
+    default_filters["packed"] = lambda svg: base64.b64encode(svg.encode()).decode()
     # Contents and title come from the site's own Markdown: see `render`.
     mkdocs_jupyter.plugin._get_nb_toc_tokens = lambda path, depth: ([], None)
-    HTMLExporter.markdown2html = pass_context(lambda self, context, source: pieces[source])
 
 
 def on_config(config):
     """Settings that follow from the project's metadata and from the command."""
-    global published
+    global cache, published
     config.repo_url = repository_address()
     config.repo_name = config.repo_url.removeprefix("https://github.com/")
-    owner, name = config.repo_name.split("/")
-    config.site_url = os.environ.get("SITE_URL") or f"https://{owner.lower()}.github.io/{name}/"
-    plugin = config.plugins["mkdocs-jupyter"]
-    plugin.config["cache_dir"] = str(CACHE)
+    cache = Path(config.config_file_path).parent / ".cache" / "notebooks"
     use_runner(config.extra["notebook_cell_timeout"])
-    if command == "build":
-        shutil.rmtree(CACHE, ignore_errors=True)
+    if not serving:
+        owner, name = config.repo_name.split("/")
+        config.site_url = os.environ.get("SITE_URL") or f"https://{owner.lower()}.github.io/{name}/"
+        shutil.rmtree(cache, ignore_errors=True)
         published = Path(config.site_dir)
-        config.site_dir = str(published.with_name(f".{published.name}-building"))
+        config.site_dir = str(unfinished(published))
     return config
 
 
@@ -134,7 +199,6 @@ def repository_address() -> str:
 
 
 _plain_app = mkdocs_jupyter.nbconvert2.get_nbconvert_app
-_plain_key = mkdocs_jupyter.plugin._compute_cache_key
 
 
 def use_runner(timeout: int) -> None:
@@ -142,7 +206,11 @@ def use_runner(timeout: int) -> None:
 
     def app(**options):
         made = _plain_app(**options)
-        made.config["ExecutePreprocessor"]["timeout"] = timeout
+        made.config["ExecutePreprocessor"].update(
+            timeout=timeout,
+            # Only what Python writes belongs to a cell: what libraries in C write differs from machine to machine.
+            extra_arguments=["--IPKernelApp.capture_fd_output=False"],
+        )
         made.config.Exporter.default_preprocessors = [
             Runner,
             "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
@@ -150,28 +218,6 @@ def use_runner(timeout: int) -> None:
         return made
 
     mkdocs_jupyter.nbconvert2.get_nbconvert_app = app
-    mkdocs_jupyter.plugin._compute_cache_key = cache_key
-
-
-def cache_key(path: str, options: Any, execute: bool) -> str:
-    """The notebook, the options, the versions, and the package's sources except other architectures'."""
-    key = hashlib.sha256(_plain_key(path, options, execute).encode())
-    own = Path(path).parent.name
-    for source in sorted((ROOT / "backbones").rglob("*.py")):
-        family = source.relative_to(ROOT / "backbones").parts[0]
-        if family == own or not (ROOT / "backbones" / family / "spec.py").exists():
-            key.update(source.read_bytes())
-    for package in VERSIONS_IN_KEY:
-        try:
-            key.update(f"{package} {importlib.metadata.version(package)}".encode())
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return key.hexdigest()
-
-
-def executed_copy(path: str | Path) -> Path:
-    """Where the notebook with its outputs is kept: the last run, as mkdocs-jupyter keeps the last run's page."""
-    return CACHE / Path(path).name
 
 
 def is_notebook(page: Page) -> bool:
@@ -190,15 +236,15 @@ def on_pre_page(page: Page, config, files):
 def render(page: Page, config, files, convert) -> None:
     """Render all cells as one Markdown page, then let mkdocs-jupyter put the outputs between the pieces."""
     notebook = nbformat.read(page.file.abs_src_path, as_version=4)
-    sources = [cell.source for cell in notebook.cells]
     page.markdown = f"\n\n{CELL_BREAK}\n\n".join(
         cell.source if cell.cell_type == "markdown" else f"~~~~~python\n{cell.source}\n~~~~~"
         for cell in notebook.cells
     )
     Page.render(page, config, files)
     assert page.content is not None
-    pieces.clear()
-    pieces.update(zip(sources, page.content.split(CELL_BREAK), strict=True))
+    pieces[:] = page.content.split(CELL_BREAK)
+    if len(pieces) != len(notebook.cells):
+        raise PluginError(f"{page.file.src_uri}: an HTML element or a code fence of a text cell is left open")
     toc = page.toc
     convert(config, files)
     page.toc = toc
@@ -227,28 +273,24 @@ def on_post_page(output: str, page: Page, config) -> str:
         return output
     folder = Path(page.file.abs_dest_path).parent
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(executed_copy(page.file.abs_src_path), folder / Path(page.file.src_uri).name)
+    shutil.copy(kept_run(page.file.abs_src_path), folder)
     return move_figures(output, folder)
 
 
-FIGURE = re.compile(
-    r'<figure class="notebook-figure" data-alt="(.*?)">\s*(<svg.*?</svg>)\s*</figure>', re.DOTALL
-)
-
-
 def move_figures(page: str, folder: Path) -> str:
-    """Each SVG in a file, and a second one with light ink for the dark colour scheme."""
+    """Put each SVG into a file, and a second one with light ink for the dark colour scheme."""
     counter = iter(range(1, 1000))
 
     def move(match: re.Match[str]) -> str:
-        alt, svg = match.groups()
+        svg, alt = base64.b64decode(match[1]).decode(), match[2]
         number = next(counter)
         names = {"light": f"figure-{number}.svg", "dark": f"figure-{number}-dark.svg"}
         (folder / names["light"]).write_text(svg, encoding="utf-8")
+        # Matplotlib leaves black out where it is SVG's own default.
         dark = svg.replace(INK, INK_ON_DARK).replace("<svg", f'<svg fill="{INK_ON_DARK}"', 1)
         (folder / names["dark"]).write_text(dark, encoding="utf-8")
-        width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', svg)[:2]
-        size = f'width="{float(width) * 4 / 3:.0f}" height="{float(height) * 4 / 3:.0f}"'
+        points = {side: float(length) for side, length in re.findall(r'(width|height)="([\d.]+)pt"', svg)}
+        size = " ".join(f'{side}="{length * 4 / 3:.0f}"' for side, length in points.items())
         images = "".join(
             f'<img src="{file}#only-{scheme}" alt="{alt}" {size} loading="lazy">'
             for scheme, file in names.items()
@@ -269,16 +311,19 @@ def on_post_build(config) -> None:
         seconds.clear()
 
 
+def unfinished(site: Path) -> Path:
+    """Where a site is built before it takes its place."""
+    return site.with_name(f".{site.name}-building")
+
+
 def on_shutdown() -> None:
-    """Swap the new site in, unless the build stopped on the way (strict mode stops after `on_post_build`)."""
+    """Put the new site in its place, unless the build stopped (strict mode stops after `on_post_build`)."""
     if published is None:
         return
-    building = published.with_name(f".{published.name}-building")
-    failed = not finished or sys.exc_info()[0] is not None
-    if failed:
-        shutil.rmtree(building, ignore_errors=True)
-        if published.exists():
-            log.info("The build failed; %s is still the last good site", published.name)
+    if finished and sys.exc_info()[0] is None:
+        shutil.rmtree(published, ignore_errors=True)
+        unfinished(published).rename(published)
         return
-    shutil.rmtree(published, ignore_errors=True)
-    building.rename(published)
+    shutil.rmtree(unfinished(published), ignore_errors=True)
+    if published.exists():
+        log.info("The build failed; %s is still the last good site", published.name)

@@ -1,0 +1,154 @@
+"""Opens the built site in a real browser: `make check-site`, after `make docs`.
+
+The site is served below a path, as GitHub Pages does, so that a link that only works at the top fails here.
+"""
+
+import functools
+import gzip
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+from xml.etree import ElementTree
+
+import pytest
+from bs4 import BeautifulSoup
+from playwright.sync_api import sync_playwright
+
+SITE = Path(__file__).parents[1] / "site"
+BELOW = "/cv-classification-backbones/"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PAGES = sorted(str(path.parent.relative_to(SITE)) for path in SITE.rglob("index.html"))
+NOTEBOOKS = sorted(path.relative_to(SITE) for path in SITE.rglob("*.ipynb"))
+WITH_MATH = {"architectures/lenet", *(str(path.parent) for path in NOTEBOOKS)}
+LARGEST_NOTEBOOK_PAGE = 30_000  # bytes, compressed, without its images
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def translate_path(self, path):
+        if not path.startswith(BELOW):
+            return str(SITE / "not-below-the-path")
+        return super().translate_path("/" + path.removeprefix(BELOW))
+
+    def log_message(self, *arguments):
+        """Quiet."""
+
+
+@pytest.fixture(scope="session")
+def address():
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(SITE))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}{BELOW}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    if not any(map(shutil.which, names)) and shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=True)
+    path = next(filter(None, map(shutil.which, names)), None)
+    assert path, "no Chromium found: install one, for example with: sudo apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+def test_there_is_a_site():
+    assert PAGES, "site/ holds no page: run make docs first"
+    assert NOTEBOOKS, "site/ holds no executed notebook"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_in_the_browser(address, browser, page, scheme):
+    problems, requests = [], []
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    tab.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+    tab.goto(urljoin(address, "" if page == "." else f"{page}/"), wait_until="networkidle")
+    origin = urlsplit(address)[:2]
+    assert not [url for url in requests if urlsplit(url)[:2] != origin and not url.startswith("data:")]
+    palette = "document.body.getAttribute('data-md-color-scheme')"
+    assert tab.evaluate(palette) == {"light": "default", "dark": "slate"}[scheme]
+    # Every picture that this palette shows has loaded and says what it shows.
+    pictures = tab.evaluate("""async () => {
+        const shown = [...document.querySelectorAll("article img")].filter(i => getComputedStyle(i).display != "none");
+        for (const image of shown) { image.loading = "eager"; await image.decode().catch(() => {}); }
+        return shown.map(i => [i.getAttribute("src"), i.naturalWidth, i.alt]);
+    }""")
+    assert all(width and alt for _, width, alt in pictures), pictures
+    assert not [
+        source
+        for source, *_ in pictures
+        if source.endswith("#only-" + {"light": "dark", "dark": "light"}[scheme])
+    ]
+    if page in WITH_MATH:
+        assert tab.locator("article math").count() > 0
+    tab.locator("label[for^=__palette]:visible").first.click()
+    assert tab.evaluate(palette) == {"light": "slate", "dark": "default"}[scheme]
+    tab.set_viewport_size({"width": 390, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+    assert not problems
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_pages_show_what_ran(path):
+    """Each page shows the very accuracy that its notebook, as run, printed; and it is light."""
+    cells = json.loads((SITE / path).read_text())["cells"]
+    printed = "".join("".join(o.get("text", "")) for c in cells for o in c.get("outputs", []))
+    (accuracy,) = re.findall(r"test accuracy: (\d+\.\d+)%", printed)
+    least = {"LeNet5_mnist_torch": 99.15, "LeNet5_mnist_tf": 99.08}[path.stem]
+    assert float(accuracy) >= least
+    page = (SITE / path.parent / "index.html").read_bytes()
+    assert f"test accuracy: {accuracy}%" in page.decode()
+    assert len(gzip.compress(page)) <= LARGEST_NOTEBOOK_PAGE
+    assert all(c.get("execution_count") for c in cells if c["cell_type"] == "code")
+
+
+def test_links_and_anchors():
+    """Every internal link leads to a file, every anchor to an id on it; no id stands twice."""
+    pages = {path: BeautifulSoup(path.read_text(), "html.parser") for path in SITE.rglob("*.html")}
+    ids = {path: [tag["id"] for tag in soup.select("[id]")] for path, soup in pages.items()}
+    bad = [
+        f"{path}: id {i} stands twice"
+        for path, found in ids.items()
+        for i in {i for i in found if found.count(i) > 1}
+    ]
+    for path, soup in pages.items():
+        base = "https://site" + BELOW + path.relative_to(SITE).as_posix().removesuffix("index.html")
+        for tag in soup.select("[href], [src]"):
+            link = str(tag.get("href") or tag.get("src"))
+            url = urlsplit(urljoin(base, link))
+            if url.netloc != "site" or path.name == "404.html":
+                continue
+            target = SITE / unquote(url.path).removeprefix(BELOW)
+            target = target / "index.html" if target.is_dir() else target
+            if not url.path.startswith(BELOW) or not target.exists():
+                bad.append(f"{path}: {link} leads nowhere")
+            elif url.fragment and target in ids and unquote(url.fragment) not in ids[target]:
+                bad.append(f"{path}: {link} has no such anchor")
+    assert not bad, "\n".join(bad)
+
+
+def test_the_map_of_the_site_is_complete():
+    places = ElementTree.parse(SITE / "sitemap.xml").getroot()
+    listed = {urlsplit(str(place[0].text)).path.removeprefix(BELOW).strip("/") or "." for place in places}
+    assert listed == set(PAGES)
