@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -102,12 +103,12 @@ def confusion(counts: NDArray[np.integer], classes: Sequence[str]) -> Figure:
     """
     figure, (axes,) = _figure(5.4, 5)
     mistakes = counts - np.diag(np.diag(counts))
-    axes.imshow(mistakes, cmap="Oranges", vmin=0, alpha=0.8)
-    darkest = max(mistakes.max(), 1)
+    # The more mistakes, the less of the page shows through: pale cells keep the page's ground, and its ink.
+    opacity = mistakes / max(mistakes.max(), 1)
+    axes.imshow(np.dstack([np.broadcast_to(to_rgb(COLOURS[0]), (*counts.shape, 3)), opacity]))
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            # Two dark oranges need white figures; everything else takes the page's ink.
-            colour = "#ffffff" if mistakes[row, column] > 0.6 * darkest else "#000000"
+            colour = "#ffffff" if opacity[row, column] > 0.5 else "#000000"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=8, color=colour)
     axes.set(xlabel="predicted", ylabel="true", xticks=range(len(classes)), yticks=range(len(classes)))
     axes.set_xticklabels(classes, rotation=45 if max(map(len, classes)) > 2 else 0, ha="center")

@@ -118,6 +118,9 @@ def test_notebook_pages_show_what_ran(path):
     least = {"LeNet5_mnist_torch": 99.15, "LeNet5_mnist_tf": 99.08}[path.stem]
     assert float(accuracy) >= least
     page = (SITE / path.parent / "index.html").read_bytes()
+    figures = sum("image/svg+xml" in o.get("data", {}) for c in cells for o in c.get("outputs", []))
+    for scheme in ("light", "dark"):
+        assert page.decode().count(f'#only-{scheme}" alt=') == figures > 5
     assert f"test accuracy: {accuracy}%" in page.decode()
     assert len(gzip.compress(page)) <= LARGEST_NOTEBOOK_PAGE
     assert all(c.get("execution_count") for c in cells if c["cell_type"] == "code")

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import mkdocs_jupyter.nbconvert2
@@ -37,12 +38,13 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbconvert.exporters.templateexporter import default_filters
 from nbconvert.preprocessors import ExecutePreprocessor
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 log = logging.getLogger("mkdocs.plugins.notebooks")
 
 CELL_BREAK = "<!-- cell -->"
 COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
-FIGURE = re.compile(r'<figure class="notebook-figure" data-svg="(.*?)" data-alt="(.*?)"></figure>', re.DOTALL)
+FIGURE = re.compile(r'<figure class="notebook-figure" data-alt="(.*?)" data-svg="(.*?)"></figure>', re.DOTALL)
 INK, INK_ON_DARK = "#000000", "#e2e4e9"
 VERSIONS_IN_KEY = ("torch", "tensorflow-cpu", "tensorflow", "keras", "numpy", "matplotlib")
 
@@ -67,6 +69,7 @@ class Runner(ExecutePreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any = None, km: Any = None) -> tuple[NotebookNode, Any]:
         """Run all cells, unless a run of this very notebook is kept (which `mkdocs build` never is)."""
         path = Path(resources["metadata"]["path"]) / f"{resources['metadata']['name']}.ipynb"
+        resources["inlining"] = {"css": ""}  # for mkdocs-jupyter; ours is in docs/assets
         kept = kept_run(path)
         if kept.exists():
             executed = nbformat.read(kept, as_version=4)
@@ -198,26 +201,13 @@ def repository_address() -> str:
     return next(url.split(", ")[1] for url in urls if url.startswith("Repository"))
 
 
-_plain_app = mkdocs_jupyter.nbconvert2.get_nbconvert_app
-
-
 def use_runner(timeout: int) -> None:
-    """Let mkdocs-jupyter's converter run notebooks with `Runner`."""
-
-    def app(**options):
-        made = _plain_app(**options)
-        made.config["ExecutePreprocessor"].update(
-            timeout=timeout,
-            # Only what Python writes belongs to a cell: what libraries in C write differs from machine to machine.
-            extra_arguments=["--IPKernelApp.capture_fd_output=False"],
-        )
-        made.config.Exporter.default_preprocessors = [
-            Runner,
-            "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
-        ]
-        return made
-
-    mkdocs_jupyter.nbconvert2.get_nbconvert_app = app
+    """Let mkdocs-jupyter's converter run notebooks with `Runner`, whatever the user's own settings of Jupyter."""
+    # Only what Python writes belongs to a cell: what libraries in C write differs from machine to machine.
+    kernel = ["--IPKernelApp.capture_fd_output=False"]
+    options = {"enabled": True, "kernel_name": "python3", "timeout": timeout, "extra_arguments": kernel}
+    settings = Config(Exporter={"default_preprocessors": [Runner]}, Runner=options)
+    mkdocs_jupyter.nbconvert2.get_nbconvert_app = lambda **_: SimpleNamespace(config=settings)
 
 
 def is_notebook(page: Page) -> bool:
@@ -248,8 +238,6 @@ def render(page: Page, config, files, convert) -> None:
     toc = page.toc
     convert(config, files)
     page.toc = toc
-    # mkdocs-jupyter appends the style sheets of a whole notebook application.
-    page.content = re.sub(r"<style>.*?</style>", "", page.content, flags=re.DOTALL)
 
 
 def on_page_content(content: str, page: Page, config, files) -> str:
@@ -282,7 +270,7 @@ def move_figures(page: str, folder: Path) -> str:
     counter = iter(range(1, 1000))
 
     def move(match: re.Match[str]) -> str:
-        svg, alt = base64.b64decode(match[1]).decode(), match[2]
+        alt, svg = match[1], base64.b64decode(match[2]).decode()
         number = next(counter)
         names = {"light": f"figure-{number}.svg", "dark": f"figure-{number}-dark.svg"}
         (folder / names["light"]).write_text(svg, encoding="utf-8")
