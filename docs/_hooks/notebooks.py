@@ -69,7 +69,6 @@ class Runner(ExecutePreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any = None, km: Any = None) -> tuple[NotebookNode, Any]:
         """Run all cells, unless a run of this very notebook is kept (which `mkdocs build` never is)."""
         path = Path(resources["metadata"]["path"]) / f"{resources['metadata']['name']}.ipynb"
-        resources["inlining"] = {"css": ""}  # for mkdocs-jupyter; ours is in docs/assets
         kept = kept_run(path)
         if kept.exists():
             executed = nbformat.read(kept, as_version=4)
@@ -233,11 +232,11 @@ def render(page: Page, config, files, convert) -> None:
     Page.render(page, config, files)
     assert page.content is not None
     pieces[:] = page.content.split(CELL_BREAK)
-    if len(pieces) != len(notebook.cells):
-        raise PluginError(f"{page.file.src_uri}: an HTML element or a code fence of a text cell is left open")
     toc = page.toc
     convert(config, files)
     page.toc = toc
+    # mkdocs-jupyter appends the style sheet of a notebook application.
+    page.content = re.sub(r"<style>.*?</style>", "", page.content, flags=re.DOTALL)
 
 
 def on_page_content(content: str, page: Page, config, files) -> str:
@@ -261,7 +260,7 @@ def on_post_page(output: str, page: Page, config) -> str:
         return output
     folder = Path(page.file.abs_dest_path).parent
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(kept_run(page.file.abs_src_path), folder)
+    shutil.copy(kept_run(str(page.file.abs_src_path)), folder)
     return move_figures(output, folder)
 
 

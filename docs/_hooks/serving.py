@@ -26,7 +26,7 @@ def on_startup(command: str, dirty: bool) -> None:
         logging.getLogger("mkdocs.commands.build").addFilter(lambda record: "'dirty' build" not in record.msg)
 
 
-def build(config, *, serve_url: str, dirty: bool) -> None:
+def build(config, *, serve_url: str | None = None, dirty: bool = False) -> None:
     """Build the site, or only the edited pages where that is enough."""
     global built_from, whole
     before, built_from = built_from, None
