@@ -50,7 +50,7 @@ class Site:
         config["hooks"] = [str(ROOT / hook) for hook in config["hooks"]]
         config["theme"]["custom_dir"] = str(ROOT / config["theme"]["custom_dir"])
         config["plugins"] = [plugin for plugin in config["plugins"] if "macros" not in plugin]
-        config["extra"]["notebook_cell_timeout"] = 2
+        config["extra"]["notebook_cell_timeout"] = 60  # a busy machine takes its time to import Matplotlib
         config["watch"] = []
         del config["nav"]
         self.write("mkdocs.yml", yaml.safe_dump(config))
@@ -128,13 +128,15 @@ def test_a_notebook_becomes_a_page_like_any_other(site):
     [
         ("deep = {}\ndeep['missing']", "KeyError: 'missing'"),
         ("import os\nos.write(2, b'out of sight')\nos.abort()", "The kernel died"),
-        ("import time\ntime.sleep(60)", "longer than 2 s"),
+        ("import time\ntime.sleep(60)", "longer than 3 s"),
     ],
     ids=["raises", "dies", "takes too long"],
 )
 def test_a_failing_cell_stops_the_build_and_the_last_site_stays(site, cell, reason):
     site.write("site/index.html", "the last good one")
     site.cells(TEXT, "fine = 1", cell)
+    config = (site.folder / "mkdocs.yml").read_text()
+    site.write("mkdocs.yml", config.replace("notebook_cell_timeout: 60", "notebook_cell_timeout: 3"))
     code, told = site.build()
     assert code == 1
     assert "docs/tutorials/lenet/small.ipynb: cell 3 of 3 failed" in told
@@ -161,8 +163,9 @@ def test_what_no_reader_should_meet_stops_the_build(site):
 
 def test_the_server_reruns_only_what_changed_and_survives_mistakes(site, tmp_path):
     """It uses a build's run; an edited page shows without a new one; a changed or broken notebook runs."""
-    assert site.build()[0] == 0
-    assert site.build()[0] == 0
+    for _ in range(2):
+        code, told = site.build()
+        assert code == 0, told
     assert site.runs == 2
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -198,7 +201,7 @@ def test_the_server_reruns_only_what_changed_and_survives_mistakes(site, tmp_pat
 
 
 def wait_for(log: Path, text: str, times: int = 1) -> str:
-    for _ in range(300):
+    for _ in range(900):
         told = log.read_text()
         if told.count(text) >= times:
             return told
