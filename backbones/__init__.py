@@ -17,6 +17,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from backbones import convert
 from backbones.errors import BackbonesError
+from backbones.features import feature_extractor
 from backbones.registry import create_model, list_models, summary
 from backbones.weights import load_weights, save_weights
 
@@ -24,6 +25,7 @@ __all__ = [
     "BackbonesError",
     "convert",
     "create_model",
+    "feature_extractor",
     "list_models",
     "load_weights",
     "save_weights",

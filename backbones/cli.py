@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tabulate import tabulate
 
 import backbones
 from backbones.errors import BackbonesError
+from backbones.registry import find_spec, require_framework
+
+if TYPE_CHECKING:
+    from backbones.data import Dataset
 
 app = typer.Typer(
     help="Classic image-classification backbones, from scratch, in PyTorch and TensorFlow.",
@@ -58,13 +62,16 @@ def summary(
     name: Model,
     num_classes: Annotated[int | None, typer.Option(help="Logits; the paper's number if left out.")] = None,
     in_channels: Annotated[int | None, typer.Option(help="Input channels; the paper's if left out.")] = None,
+    input_size: Annotated[
+        int | None, typer.Option(help="Side of the input in pixels; the paper's if left out.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:
     """Show a model's layers: shapes, parameters, multiply-adds, receptive fields, with the arithmetic.
 
     Example: `backbones summary lenet5`
     """
-    ledger = backbones.summary(name, num_classes=num_classes, in_channels=in_channels)
+    ledger = backbones.summary(name, num_classes=num_classes, in_channels=in_channels, input_size=input_size)
     typer.echo(ledger.to_markdown() if markdown else ledger)
 
 
@@ -114,10 +121,9 @@ def train(
 
     if out is not None:
         _check_writable(out)
-    model = backbones.create_model(name, framework, seed=seed)
-    if weights is not None:
-        backbones.load_weights(model, weights)
+    _check_names(name, framework)
     images = load(dataset)
+    model = _model_for(images, name, framework, seed=seed, weights=weights)
     recipe = replace(RECIPES[dataset], epochs=epochs, seed=seed)
     history = fit(model, images, recipe)
     accuracy = evaluate(model, images, "test").accuracy
@@ -147,10 +153,23 @@ def evaluate(
     from backbones.data import load
     from backbones.training import evaluate as run
 
-    model = backbones.create_model(name, framework, seed=0)
-    backbones.load_weights(model, weights)
-    result = run(model, load(dataset), split.value)
+    _check_names(name, framework)
+    images = load(dataset)
+    result = run(_model_for(images, name, framework, weights=weights), images, split.value)
     typer.echo(f"{split.value} accuracy: {result.accuracy:.2%}, loss: {result.loss:.4f}")
+
+
+def _check_names(name: str, framework: str) -> None:
+    """Say what is wrong before anything is fetched."""
+    find_spec(name)
+    require_framework(framework)
+
+
+def _model_for(images: Dataset, name: str, framework: str, **options: Any) -> Any:
+    """A model with as many channels and classes as the data has."""
+    return backbones.create_model(
+        name, framework, in_channels=images.train_images.shape[-1], num_classes=len(images.classes), **options
+    )
 
 
 def _check_writable(folder: Path) -> None:

@@ -6,53 +6,48 @@ import difflib
 import importlib
 import importlib.util
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import fields, replace
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from backbones.alexnet import spec as alexnet
 from backbones.errors import BackbonesError
+from backbones.inception import spec as inception
+from backbones.ledger import summarize
 from backbones.lenet import spec as lenet
-from backbones.summary import FeatureMap, Summary, summarize
+from backbones.resnet import spec as resnet
+from backbones.spec import Spec
+from backbones.summary import FeatureMap, Summary
+from backbones.vgg import spec as vgg
 
 if TYPE_CHECKING:
     from torch import nn
 
 # A family is a folder: its spec module holds VARIANTS (public name -> spec) and `describe`.
-FAMILIES: dict[str, ModuleType] = {"lenet": lenet}
+FAMILIES: dict[str, ModuleType] = {
+    "lenet": lenet,
+    "alexnet": alexnet,
+    "vgg": vgg,
+    "inception": inception,
+    "resnet": resnet,
+}
 
 # Framework -> the packages its half of this project imports.
 FRAMEWORKS = {"torch": ("torch",), "tensorflow": ("tensorflow", "keras")}
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What a model was built from. `create_model` leaves it on the model as `model.config`.
-
-    Attributes:
-        name: A name from `list_models()`.
-        num_classes: Logits per image.
-        in_channels: Channels of the input.
-        input_size: Side of the square input in pixels.
-    """
-
-    name: str
-    num_classes: int
-    in_channels: int
-    input_size: int
 
 
 def list_models(family: str | None = None) -> list[str]:
     """Names of all models, or of one family's.
 
     Args:
-        family: `"lenet"`, or None for all.
+        family: `"lenet"`, `"alexnet"`, `"vgg"`, `"inception"`, `"resnet"`, or None for all.
 
     Raises:
         BackbonesError: If there is no such family.
 
-    >>> list_models()
-    ['lenet5', 'lenet5_1998']
+    >>> list_models("alexnet")
+    ['alexnet', 'alexnet_owt', 'alexnet_mini']
     """
     if family is not None and family not in FAMILIES:
         raise BackbonesError(unknown("family", family, FAMILIES))
@@ -72,31 +67,44 @@ def find_spec(name: str) -> tuple[str, Any]:
     raise BackbonesError(unknown("model", name, list_models()))
 
 
-def resolve(name: str, num_classes: int | None = None, in_channels: int | None = None) -> ModelConfig:
-    """Fill in the spec's own defaults and check the numbers."""
+def resolve(name: str, **changes: Any) -> Spec:
+    """A model's spec with some fields changed.
+
+    Raises:
+        BackbonesError: If there is no such model or field, or a value does not fit.
+    """
     _, spec = find_spec(name)
-    config = ModelConfig(
-        name,
-        spec.num_classes if num_classes is None else num_classes,
-        spec.in_channels if in_channels is None else in_channels,
-        spec.input_size,
-    )
-    for field in ("num_classes", "in_channels"):
-        value = getattr(config, field)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    # What a net is cannot be changed; what it is made of can.
+    known = [field.name for field in fields(spec) if field.name not in ("name", "published_parameters")]
+    changes = {field: value for field, value in changes.items() if value is not None}
+    for field, value in changes.items():
+        if field not in known:
+            raise BackbonesError(unknown(f"option of {name}", field, known))
+        now = getattr(spec, field)
+        if type(now) is int and (type(value) is not int or value < 1):
             raise BackbonesError(f"{field} must be a whole number of at least 1, not {value!r}")
-    return config
+        if isinstance(now, bool | str) and type(value) is not type(now):
+            raise BackbonesError(f"{field} must be like {now!r}, not {value!r}")
+    return replace(spec, **changes)
+
+
+def changes_of(spec: Spec) -> dict[str, Any]:
+    """The fields in which a spec is not the one that its name stands for."""
+    _, original = find_spec(spec.name)
+    pairs = {f.name: (getattr(spec, f.name), getattr(original, f.name)) for f in fields(spec)}
+    return {field: now for field, (now, before) in pairs.items() if now != before}
 
 
 @overload
 def create_model(
     name: str, framework: Literal["torch"] = "torch", *, num_classes: int | None = None,
-    in_channels: int | None = None, seed: int | None = None,
+    in_channels: int | None = None, input_size: int | None = None, seed: int | None = None,
+    weights: str | Path | None = None, **changes: Any,
 ) -> nn.Module: ...  # fmt: skip
 @overload
 def create_model(
-    name: str, framework: str, *, num_classes: int | None = None,
-    in_channels: int | None = None, seed: int | None = None,
+    name: str, framework: str, *, num_classes: int | None = None, in_channels: int | None = None,
+    input_size: int | None = None, seed: int | None = None, weights: str | Path | None = None, **changes: Any,
 ) -> Any: ...  # fmt: skip
 def create_model(
     name: str,
@@ -104,9 +112,12 @@ def create_model(
     *,
     num_classes: int | None = None,
     in_channels: int | None = None,
+    input_size: int | None = None,
     seed: int | None = None,
+    weights: str | Path | None = None,
+    **changes: Any,
 ) -> Any:
-    """Build a freshly initialised model.
+    """Build a model, freshly initialised or with weights from a file.
 
     Both frameworks draw the same distributions, but from their own generators: the same seed gives the same
     weights in one framework, not across them. `backbones.convert` carries weights across.
@@ -116,48 +127,66 @@ def create_model(
         framework: `"torch"` or `"tensorflow"`.
         num_classes: Logits per image; the paper's number if None.
         in_channels: Channels of the input; the paper's number if None.
+        input_size: Side of the square input in pixels; the paper's number if None.
         seed: Fixes the initial weights, without touching the framework's global generator. None draws anew.
+        weights: A file that `load_weights` reads.
+        changes: Other fields of the net's spec, each documented there.
 
     Returns:
         A `torch.nn.Module` that takes N x C x H x W, or a `keras.Model` that takes N x H x W x C. Both give
-        logits, N x num_classes, and carry their `ModelConfig` as `config`.
+        logits, N x num_classes, and carry their spec as `config`.
 
     Raises:
-        BackbonesError: If the model or the framework is unknown, the framework is not installed, or a number
-            does not fit the net.
+        BackbonesError: If the model or the framework is unknown, the framework is not installed, a number does
+            not fit the net, or the file does not.
 
     >>> create_model("lenet5", framework="torch", seed=0).conv1
     Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
     """
-    if framework not in FRAMEWORKS:
-        raise BackbonesError(unknown("framework", framework, FRAMEWORKS))
-    family, spec = find_spec(name)
-    config = resolve(name, num_classes, in_channels)
-    require_framework(framework)
-    module = importlib.import_module(f"backbones.{family}.{framework}")
-    build = partial(module.build, spec, config.num_classes, config.in_channels)
-    model = _build_torch(build, seed) if framework == "torch" else _build_tensorflow(build, seed)
-    model.config = config
+    from backbones.weights import load_weights  # which needs this module
+
+    spec = resolve(name, num_classes=num_classes, in_channels=in_channels, input_size=input_size, **changes)
+    model = build(spec, framework, seed)
+    if weights is not None:
+        load_weights(model, weights)
     return model
 
 
-def _build_torch(build: Any, seed: int | None) -> Any:
+def build(spec: Spec, framework: str, seed: int | None = None) -> Any:
+    """Build the model that a spec describes. For `model.config` of another model; else see `create_model`."""
+    require_framework(framework)
+    summarize_spec(spec)  # says which layer it is that does not fit
+    family, _ = find_spec(spec.name)
+    module = importlib.import_module(f"backbones.{family}.{framework}")
+    model = _build_torch(module, spec, seed) if framework == "torch" else _build_keras(module, spec, seed)
+    model.config = spec
+    return model
+
+
+def _build_torch(module: ModuleType, spec: Spec, seed: int | None) -> Any:
     import torch
 
     if seed is None:
-        return build()
+        return module.build(spec)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build()
+        return module.build(spec)
 
 
-def _build_tensorflow(build: Any, seed: int | None) -> Any:
+def _build_keras(module: ModuleType, spec: Spec, seed: int | None) -> Any:
     import keras
 
-    return build(keras.random.SeedGenerator(seed))
+    return module.build(spec, keras.random.SeedGenerator(seed))
 
 
-def summary(name: str, *, num_classes: int | None = None, in_channels: int | None = None) -> Summary:
+def summary(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    input_size: int | None = None,
+    **changes: Any,
+) -> Summary:
     """The layer ledger of a model: shapes, parameters, multiply-adds, receptive fields, with the arithmetic.
 
     Needs neither framework and holds no weights.
@@ -166,6 +195,8 @@ def summary(name: str, *, num_classes: int | None = None, in_channels: int | Non
         name: A name from `list_models()`.
         num_classes: As for `create_model`.
         in_channels: As for `create_model`.
+        input_size: As for `create_model`.
+        changes: As for `create_model`.
 
     Raises:
         BackbonesError: As for `create_model`.
@@ -176,18 +207,22 @@ def summary(name: str, *, num_classes: int | None = None, in_channels: int | Non
     >>> ledger["conv1"].arithmetic
     '6 x 1 x 5 x 5 + 6 = 156; 6 x 1 x 5 x 5 x 28 x 28 = 117,600'
     """
-    family, spec = find_spec(name)
-    config = resolve(name, num_classes, in_channels)
-    start = FeatureMap(config.in_channels, config.input_size, config.input_size)
+    return summarize_spec(
+        resolve(name, num_classes=num_classes, in_channels=in_channels, input_size=input_size, **changes)
+    )
 
-    def describe(ledger, x):
-        return FAMILIES[family].describe(spec, ledger, x, config.num_classes)
 
-    return summarize(name, describe, start)
+def summarize_spec(spec: Spec) -> Summary:
+    """The layer ledger of the model that a spec describes."""
+    family, _ = find_spec(spec.name)
+    start = FeatureMap(spec.in_channels, spec.input_size, spec.input_size)
+    return summarize(spec.name, lambda net, x: FAMILIES[family].describe(spec, net, x), start)
 
 
 def require_framework(framework: str) -> None:
-    """Raise a `BackbonesError` that says what to install if a framework's packages are missing."""
+    """Raise a `BackbonesError` if a framework is unknown or, saying what to install, if its packages are missing."""
+    if framework not in FRAMEWORKS:
+        raise BackbonesError(unknown("framework", framework, FRAMEWORKS))
     missing = [package for package in FRAMEWORKS[framework] if importlib.util.find_spec(package) is None]
     if missing:
         raise BackbonesError(

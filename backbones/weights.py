@@ -1,4 +1,7 @@
-"""Weights on disk: one safetensors file that both frameworks read. It holds arrays and text, no code."""
+"""Weights on disk: one safetensors file that both frameworks read, and the files of others.
+
+A safetensors file holds arrays and text, no code; of other files, no code is run.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backbones import convert
 from backbones.errors import BackbonesError
+from backbones.registry import changes_of, require_framework
+from backbones.spec import Spec
 
 
 def save_weights(model: Any, path: str | Path) -> None:
@@ -28,7 +34,7 @@ def save_weights(model: Any, path: str | Path) -> None:
         BackbonesError: If the file cannot be written.
     """
     path = Path(path)
-    metadata = {"backbones": json.dumps(asdict(convert.config_of(model)))}
+    metadata = {"backbones": json.dumps(_identity(convert.config_of(model)))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
@@ -40,31 +46,84 @@ def save_weights(model: Any, path: str | Path) -> None:
 
 
 def load_weights(model: Any, path: str | Path) -> None:
-    """Read weights that `save_weights` wrote, by either framework, into a model of either.
+    """Read weights from a file into a model of either framework.
+
+    No code from the file runs, whichever kind it is.
 
     Args:
         model: Changed in place, or left as it was if anything does not fit.
-        path: The file.
+        path: A safetensors file that `save_weights` wrote, or weights of torchvision for the same net: a
+            checkpoint (`.pth`, for which PyTorch must be installed) or a safetensors file.
 
     Raises:
-        BackbonesError: If the file is missing, is no safetensors file, or is of another net.
+        BackbonesError: If the file is missing, cannot be read, or is of another net.
     """
     path = Path(path)
+    metadata, weights = _read(path)
+    if found := json.loads(metadata.get("backbones", "{}")):
+        wanted = _identity(model.config)
+        if found != wanted:
+            raise BackbonesError(f"{path} holds weights of {_said(found)}, but the model is {_said(wanted)}")
+    else:
+        weights = convert.torchvision_state(model, weights)
+    try:
+        convert.load_state(model, weights)
+    except BackbonesError as error:
+        raise BackbonesError(f"{path} does not fit {convert.config_of(model).name}: {error}") from error
+
+
+def _identity(spec: Spec) -> dict[str, Any]:
+    """What a net's weights depend on, as plain values. The size of the images shows in their shapes, if at all."""
+    identity = {"name": spec.name, "num_classes": spec.num_classes, "in_channels": spec.in_channels}
+    changes = {field: value for field, value in changes_of(spec).items() if field != "input_size"}
+    return json.loads(json.dumps(identity | changes, default=asdict))
+
+
+def _said(identity: dict[str, Any]) -> str:
+    known = "{name} with {num_classes} classes and {in_channels} input channels".format(**identity)
+    changes = [f"{k}={v}" for k, v in identity.items() if k not in ("name", "num_classes", "in_channels")]
+    return ", ".join([known, *changes])
+
+
+def _read(path: Path) -> tuple[dict[str, str], convert.State]:
+    """A file's metadata and arrays."""
     if not path.is_file():
         raise BackbonesError(f"no weights file at {path}")
+    with path.open("rb") as file:
+        start = file.read(2)
+    # PyTorch writes zip archives, and wrote bare pickles before.
+    if start == b"PK" or start[:1] == b"\x80":
+        return {}, _read_torch(path)
     try:
         with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, TypeError) as error:
         raise BackbonesError(f"{path} is not a readable safetensors file: {error}") from error
-    wanted, found = asdict(convert.config_of(model)), json.loads(metadata.get("backbones", "{}"))
-    if found != wanted:
-        raise BackbonesError(f"{path} holds weights of {_said(found)}, but the model is {_said(wanted)}")
-    convert.load_state(model, weights)
+    return metadata, {
+        key: value.astype(np.float32) if value.dtype == np.float16 else value
+        for key, value in weights.items()
+    }
 
 
-def _said(config: dict[str, Any]) -> str:
-    if not config:
-        return "an unnamed net"
-    return "{name} with {num_classes} classes and {in_channels} input channels".format(**config)
+def _read_torch(path: Path) -> convert.State:
+    """A PyTorch checkpoint's arrays, without running code from it."""
+    require_framework("torch")
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a broken file makes the reader stumble over
+        raise BackbonesError(
+            f"{path} is not a PyTorch checkpoint that can be read without running code from it "
+            f"({type(error).__name__}); a state_dict saved by torch.save is"
+        ) from error
+    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
+        raise BackbonesError(f"{path} holds no state_dict (names and tensors), but a {_content(content)}")
+    return {key: value.float().numpy() for key, value in content.items()}
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, dict):
+        return f"dict of {', '.join(map(str, list(content)[:3]))}"
+    return type(content).__name__

@@ -7,8 +7,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-import torch.nn.functional as F
-from conftest import FRAMEWORKS, MODELS, images_for, keras_float64, make_pair
+from conftest import (
+    FRAMEWORKS,
+    MODELS,
+    images_for,
+    keras_float64,
+    keras_loss,
+    light,
+    make_pair,
+    small,
+    stir,
+    thin,
+    to_torch,
+    torch_loss,
+    without_dropout,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
@@ -16,6 +29,7 @@ from torch import nn
 
 import backbones
 from backbones import convert
+from backbones.registry import changes_of
 from backbones.training import Recipe
 from backbones.training.tensorflow import make_optimizer as keras_optimizer
 from backbones.training.torch import make_optimizer as torch_optimizer
@@ -26,71 +40,125 @@ both = pytest.mark.parametrize("framework", FRAMEWORKS)
 
 @every_model
 @both
-def test_round_trip_is_bit_for_bit(name, framework):
-    start = backbones.create_model(name, framework=framework, seed=3)
+def test_round_trip_is_bit_for_bit(name, framework, rng):
+    start = backbones.create_model(name, framework=framework, seed=3, **thin(name))
+    stir(start, rng)
     there = convert.to_tensorflow(start) if framework == "torch" else convert.to_torch(start)
     back = convert.to_torch(there) if framework == "torch" else convert.to_tensorflow(there)
     before, between, after = convert.state(start), convert.state(there), convert.state(back)
     assert list(before) == list(after)
     assert set(before) == set(between)
+    assert len({value.tobytes() for value in before.values()}) > len(before) / 2  # no weight for another
     for key in before:
         assert before[key].tobytes() == between[key].tobytes() == after[key].tobytes(), key
 
 
+def all_layers(name, options):
+    """Rows of the ledger that both frameworks run in evaluation and keep in the same order."""
+    rows = backbones.summary(name, **options).layers
+    return [row.name for row in rows if row.type not in ("Flatten", "Add") and not row.auxiliary]
+
+
 @every_model
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
-def test_same_weights_same_features_and_logits(name, dtype, tolerance, rng):
-    left, right = make_pair(name, dtype)
-    comparison = convert.compare(left, right, images_for(left, 4, rng, dtype))
-    assert {row.layer for row in comparison.rows} >= {layer.name for layer in right.layers if layer.weights}
-    assert comparison.rows[-1].layer == "logits"
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "size"),
+    [("float32", 1e-5, light), ("float64", 1e-12, small)],
+    ids=["float32-full size", "float64-small images"],
+)
+def test_same_weights_same_features_and_logits(name, dtype, tolerance, size, rng):
+    left, right = make_pair(name, dtype, **size(name))
+    layers = all_layers(name, size(name))
+    comparison = convert.compare(left, right, images_for(left, 1, rng, dtype), layers)
+    assert [row.layer for row in comparison.rows] == [*layers, "logits"]
+    assert comparison.rows[-1].size > 0
     assert comparison.largest <= tolerance, str(comparison)
+
+
+@every_model
+def test_named_features_are_compared_by_default(name, rng):
+    left, right = make_pair(name, **thin(name))
+    features = backbones.summary(name).features
+    rows = convert.compare(left, right, images_for(left, 1, rng)).rows
+    assert [row.layer for row in rows] == [*(feature.layer for feature in features), "logits"]
 
 
 def one_step(left, right, images, labels, optimizers):
     """The same training step in both frameworks, in training mode."""
     for_torch, for_keras = optimizers
-    left.train()
     for_torch.zero_grad()
-    F.cross_entropy(left(torch.tensor(images).permute(0, 3, 1, 2)), torch.tensor(labels)).backward()
+    torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).backward()
     for_torch.step()
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(
-            keras.losses.sparse_categorical_crossentropy(
-                labels, right(images, training=True), from_logits=True
-            )
-        )
+        loss = keras_loss(right, right(images, training=True), labels)
     for_keras.apply(tape.gradient(loss, right.trainable_weights), right.trainable_weights)
 
 
-def largest_relative_difference(left, right):
-    ours, theirs = convert.state(left), convert.state(right)
+def largest_relative_difference(ours, theirs):
     return max(np.abs(ours[k] - theirs[k]).max() / max(np.abs(ours[k]).max(), 1e-12) for k in ours)
+
+
+def biased(model, before, after, count):
+    """PyTorch's running variances as Keras would have them: it divides by n where PyTorch divides by n - 1."""
+    ledger = backbones.summary(model.config.name, **changes_of(model.config))
+    after = dict(after)
+    for key in [key for key in after if key.endswith("running_var")]:
+        _, height, width = ledger[key.removesuffix(".running_var")].output.shape
+        n = count * height * width
+        kept = 0.9 * before[key]
+        after[key] = kept + (after[key] - kept) * (n - 1) / n
+    return after
+
+
+def step_of_a_hundredth(model):
+    """The rate at which no weight changes by more than a hundredth of its layer's largest.
+
+    Deep nets with freshly drawn weights differ a thousandfold in their gradients. The rate is whole in binary, since
+    Keras keeps its own in float32.
+    """
+    ratios = [float(p.detach().abs().max() / p.grad.abs().max()) for p in model.parameters()]
+    return 2.0 ** np.floor(np.log2(0.01 * min(ratios)))
+
+
+# Where float32's rounding grows from layer to layer until it opens a ReLU in one framework and not in the other. In
+# float64 these nets agree as all others do.
+ROUGH_IN_FLOAT32 = {"plain56": 1e-2, "resnet152": 1e-2, "inception_v3": 1e-2}
 
 
 @every_model
 @pytest.mark.parametrize(
-    ("dtype", "tolerance", "count", "steps"),
-    [
-        # Few images and one step: with many, some ReLU's input lies within rounding of zero, and opens in one
-        # framework and not in the other.
-        ("float32", 1e-5, 2, 1),
-        ("float64", 1e-9, 8, 2),  # the second step uses the momentum of the first
-    ],
+    ("dtype", "tolerance", "size"),
+    [("float32", 1e-4, thin), ("float64", 1e-9, small)],
+    ids=["float32-thin", "float64-small images"],
 )
-def test_same_training_step(name, dtype, tolerance, count, steps, rng):
-    left, right = make_pair(name, dtype)
-    images, labels = images_for(left, count, rng, dtype), rng.integers(0, 10, count)
-    start = convert.state(left)
+def test_same_training_step(name, dtype, tolerance, size, rng):
+    """Auxiliary heads on, dropout off, BatchNorm with the batch's own statistics."""
+    left, right = without_dropout(*make_pair(name, dtype, **size(name)))
+    images, labels = images_for(left, 2, rng, dtype), rng.integers(0, 10, 2)
+    before = convert.state(left)
+    torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).backward()
+    rate = step_of_a_hundredth(left)
+    convert.load_state(left, before)  # the statistics have moved
     with keras_float64() if dtype == "float64" else contextlib.nullcontext():
-        # Rates that are whole in binary: Keras keeps its own in float32.
-        for_keras = keras.optimizers.SGD(0.0625, momentum=0.875)
-        for_torch = torch.optim.SGD(left.parameters(), lr=0.0625, momentum=0.875)
-        for _ in range(steps):
-            one_step(left, right, images, labels, (for_torch, for_keras))
+        optimizers = torch.optim.SGD(left.parameters(), lr=rate), keras.optimizers.SGD(rate)
+        one_step(left, right, images, labels, optimizers)
     after = convert.state(left)
-    assert all(not np.array_equal(start[key], after[key]) for key, p in left.named_parameters())
-    assert largest_relative_difference(left, right) <= tolerance
+    if dtype == "float64":  # in float32 the smallest changes vanish in the rounding
+        assert all(not np.array_equal(before[key], after[key]) for key in before if key != "output.weight")
+    else:
+        tolerance = ROUGH_IN_FLOAT32.get(name, tolerance)
+    assert largest_relative_difference(biased(left, before, after, 2), convert.state(right)) <= tolerance
+
+
+def test_momentum_is_the_same(rng):
+    """Two more steps, the second of which uses the momentum of the first."""
+    left, right = make_pair("lenet5", "float64")
+    images, labels = images_for(left, 8, rng, "float64"), rng.integers(0, 10, 8)
+    with keras_float64():
+        for_torch = torch.optim.SGD(left.parameters(), lr=0.0625, momentum=0.875)
+        optimizers = for_torch, keras.optimizers.SGD(0.0625, momentum=0.875)
+        for _ in range(2):
+            one_step(left, right, images, labels, optimizers)
+    assert largest_relative_difference(convert.state(left), convert.state(right)) <= 1e-9
 
 
 def test_same_adamw_step(rng):
@@ -102,7 +170,7 @@ def test_same_adamw_step(rng):
         optimizers = torch_optimizer(left, recipe), keras_optimizer(recipe, np.full(3, recipe.learning_rate))
         for _ in range(3):
             one_step(left, right, images, labels, optimizers)
-    assert largest_relative_difference(left, right) <= 1e-9
+    assert largest_relative_difference(convert.state(left), convert.state(right)) <= 1e-9
 
 
 sides = st.integers(6, 12)
@@ -158,42 +226,3 @@ def test_what_is_no_model_is_refused():
         convert.compare(
             nn.Conv2d(1, 1, 1), backbones.create_model("lenet5", "tensorflow"), np.zeros((1, 28, 28, 1), "f4")
         )
-
-
-@every_model
-@both
-def test_files_are_read_by_the_other_framework(name, framework, tmp_path):
-    other = "tensorflow" if framework == "torch" else "torch"
-    model = backbones.create_model(name, framework=framework, seed=0)
-    backbones.save_weights(model, tmp_path / "new" / "w.safetensors")
-    partner = backbones.create_model(name, framework=other, seed=1)
-    backbones.load_weights(partner, tmp_path / "new" / "w.safetensors")
-    ours, theirs = convert.state(model), convert.state(partner)
-    assert all(ours[key].tobytes() == theirs[key].tobytes() for key in ours)
-    assert [p.name for p in (tmp_path / "new").iterdir()] == ["w.safetensors"]
-
-
-@both
-def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
-    model = backbones.create_model("lenet5", framework=framework, seed=0)
-    before = convert.state(model)
-    good = tmp_path / "good.safetensors"
-    backbones.save_weights(model, good)
-    backbones.save_weights(backbones.create_model("lenet5_1998", seed=0), tmp_path / "other.safetensors")
-    backbones.save_weights(
-        backbones.create_model("lenet5", num_classes=3, seed=0), tmp_path / "three.safetensors"
-    )
-    (tmp_path / "cut.safetensors").write_bytes(good.read_bytes()[:1000])
-    torch.save({"a": torch.zeros(1)}, tmp_path / "pickle.safetensors")
-    for file, said in {
-        "none.safetensors": "no weights file at",
-        "other.safetensors": "holds weights of lenet5_1998 with 10 classes",
-        "three.safetensors": "holds weights of lenet5 with 3 classes",
-        "cut.safetensors": "is not a readable safetensors file",
-        "pickle.safetensors": "is not a readable safetensors file",
-    }.items():
-        with pytest.raises(backbones.BackbonesError, match=said):
-            backbones.load_weights(model, tmp_path / file)
-    with pytest.raises(backbones.BackbonesError, match="cannot write"):
-        backbones.save_weights(model, good / "below" / "a-file.safetensors")
-    assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from conftest import FRAMEWORKS, images_for, make_pair
+from conftest import images_for
 
 import backbones
 from backbones import convert
@@ -130,7 +130,7 @@ def test_a_tutorials_own_net_is_the_packages(framework, file, net, rng):
     scope: dict = {}
     imports = "import keras\nfrom keras import layers\nfrom torch import nn"
     exec(f"{imports}\n{cell.source}", scope)  # the notebook is this repository's own code
-    ours = dict(zip(FRAMEWORKS, make_pair("lenet5"), strict=True))[framework]
+    ours = backbones.create_model("lenet5", framework=framework, seed=0)
     own = scope[net]()
     for key, value in convert.state(own).items():
         assert value.std() == pytest.approx(convert.state(ours)[key].std(), rel=0.35, abs=1e-9), key

@@ -2,15 +2,26 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import torch
-from conftest import FRAMEWORKS, MODELS
+from conftest import (
+    FRAMEWORKS,
+    images_for,
+    keras_loss,
+    make_pair,
+    thin,
+    to_torch,
+    torch_loss,
+    without_dropout,
+)
 
 import backbones
 from backbones import convert
 from backbones.data import Augmentation
 from backbones.training import Evaluation, History, Recipe, evaluate, fit
+from backbones.training import torch as training_torch
 from backbones.training.record import Record, make_record
 from backbones.training.report import RECORDS, load_records
 
@@ -33,7 +44,7 @@ def test_both_loops_go_the_same_way(tiny, augmentation):
         assert a.learning_rate == b.learning_rate
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", backbones.list_models("lenet"))  # the others: test_models.py
 @both
 def test_a_model_learns_what_can_be_learned(name, framework, tiny):
     """Labels that do not belong to their images cannot be learned."""
@@ -41,6 +52,23 @@ def test_a_model_learns_what_can_be_learned(name, framework, tiny):
     history = fit(model, tiny, replace(small, epochs=12), progress=False)
     assert evaluate(model, tiny, "test").accuracy > 0.95
     assert history.epochs[-1].train_loss < 0.3 * history.epochs[0].train_loss
+
+
+def test_auxiliary_heads_count_in_both_loops(rng):
+    """What each loop minimises is the main head's loss plus 0.3 of each other head's."""
+    left, right = without_dropout(*make_pair("googlenet", **thin("googlenet")))
+    images, labels = images_for(left, 4, rng), rng.integers(0, 10, 4)
+    expected = float(torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).detach())
+    assert len(left(to_torch(images))) == 3
+    _, loss = training_torch.forward(left, to_torch(images), torch.tensor(labels))
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
+    right.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    logs = right.train_on_batch(images, labels, return_dict=True)
+    assert logs["loss"] == pytest.approx(expected, rel=1e-3)
+    assert right.predict_on_batch(images).shape == (4, 10)
+    alone = right.test_on_batch(images, labels, return_dict=True)["loss"]
+    logits = right(images, training=False)
+    assert alone == pytest.approx(float(keras_loss(right, logits, labels)), rel=1e-3)
 
 
 @both

@@ -10,28 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backbones.errors import BackbonesError
-from backbones.summary import FeatureMap, Ledger
+from backbones.ledger import Ledger
+from backbones.spec import Spec
+from backbones.summary import FeatureMap
 
 
-@dataclass(frozen=True)
-class LeNetSpec:
+@dataclass(frozen=True, kw_only=True)
+class LeNetSpec(Spec):
     """One form of LeNet-5.
 
     Attributes:
-        name: Public name.
-        input_size: Side of the square input in pixels.
         channels: Maps of the two convolutions (C1, C3).
         units: Units of the two hidden dense layers (C5, F6).
         kernel: Side of both convolutions' kernels.
         padding: Zeros on each side before the first convolution.
         pool: Side and stride of both pooling windows.
-        num_classes: Classes, unless asked otherwise.
-        in_channels: Channels of the input, unless asked otherwise.
-        published_parameters: The paper's (or the literature's) count of trainable parameters.
     """
 
-    name: str
-    input_size: int
     channels: tuple[int, int] = (6, 16)
     units: tuple[int, int] = (120, 84)
     kernel: int = 5
@@ -39,15 +34,14 @@ class LeNetSpec:
     pool: int = 2
     num_classes: int = 10
     in_channels: int = 1
-    published_parameters: int = 0
 
 
 # As taught and used today: 28 x 28 input padded to the paper's 32 x 32, ReLU, max-pooling, all maps of the
 # second convolution connected, a linear output.
-LENET5 = LeNetSpec("lenet5", input_size=28, padding=2, published_parameters=61_706)
+LENET5 = LeNetSpec(name="lenet5", input_size=28, padding=2, published_parameters=61_706)
 
 # As in the paper: 32 x 32 input, scaled tanh, trainable subsampling, partial C3, fixed RBF output.
-LENET5_1998 = LeNetSpec("lenet5_1998", input_size=32, published_parameters=60_000)
+LENET5_1998 = LeNetSpec(name="lenet5_1998", input_size=32, published_parameters=60_000)
 
 VARIANTS = {spec.name: spec for spec in (LENET5, LENET5_1998)}
 
@@ -94,42 +88,44 @@ DIGIT_BITMAPS: tuple[str, ...] = (
 )
 
 
-def prototypes(spec: LeNetSpec, num_classes: int) -> list[list[float]]:
+def prototypes(spec: LeNetSpec) -> list[list[float]]:
     """The output layer's fixed weights, one row of 84 values (-1 or +1) per class.
 
     Raises:
         BackbonesError: If there are not exactly as many classes as bitmaps: the paper's output layer
             knows the ten digits.
     """
-    if num_classes != len(DIGIT_BITMAPS):
+    if spec.num_classes != len(DIGIT_BITMAPS):
         raise BackbonesError(
             f"{spec.name} has one fixed bitmap per digit, so num_classes must be {len(DIGIT_BITMAPS)}, "
-            f"not {num_classes}; {LENET5.name} takes any number of classes"
+            f"not {spec.num_classes}; {LENET5.name} takes any number of classes"
         )
     return [[1.0 if dot == "#" else -1.0 for dot in bitmap.replace(" ", "")] for bitmap in DIGIT_BITMAPS]
 
 
-def describe(spec: LeNetSpec, net: Ledger, x: FeatureMap, num_classes: int) -> FeatureMap:
+def describe(spec: LeNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
     """Tell the ledger the net, layer by layer, under the names that both frameworks use."""
     if spec.name == LENET5_1998.name:
-        return _describe_1998(spec, net, x, num_classes)
+        return _describe_1998(spec, net, x)
     c1, c3 = spec.channels
     f5, f6 = spec.units
     x = net.conv(x, "conv1", c1, spec.kernel, padding=spec.padding)
     x = net.activation(x, "relu1", "ReLU")
     x = net.max_pool(x, "pool1", spec.pool, stride=spec.pool)
+    net.feature(x, "stage1", "pool1")
     x = net.conv(x, "conv2", c3, spec.kernel)
     x = net.activation(x, "relu2", "ReLU")
     x = net.max_pool(x, "pool2", spec.pool, stride=spec.pool)
+    net.feature(x, "stage2", "pool2")
     x = net.flatten(x, "flatten")
     x = net.linear(x, "fc1", f5)
     x = net.activation(x, "relu3", "ReLU")
     x = net.linear(x, "fc2", f6)
     x = net.activation(x, "relu4", "ReLU")
-    return net.linear(x, "fc3", num_classes)
+    return net.linear(x, "fc3", spec.num_classes)
 
 
-def _describe_1998(spec: LeNetSpec, net: Ledger, x: FeatureMap, num_classes: int) -> FeatureMap:
+def _describe_1998(spec: LeNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
     c1, c3 = spec.channels
     c5, f6 = spec.units
     pairs = sum(len(inputs) for inputs in C3_CONNECTIONS)
@@ -137,13 +133,15 @@ def _describe_1998(spec: LeNetSpec, net: Ledger, x: FeatureMap, num_classes: int
     x = net.activation(x, "squash1", "ScaledTanh")
     x = net.subsampling(x, "s2", spec.pool)
     x = net.activation(x, "squash2", "ScaledTanh")
+    net.feature(x, "stage1", "squash2")
     x = net.conv(x, "c3", c3, spec.kernel, connections=pairs)
     x = net.activation(x, "squash3", "ScaledTanh")
     x = net.subsampling(x, "s4", spec.pool)
     x = net.activation(x, "squash4", "ScaledTanh")
+    net.feature(x, "stage2", "squash4")
     x = net.conv(x, "c5", c5, spec.kernel)
     x = net.activation(x, "squash5", "ScaledTanh")
     x = net.flatten(x, "flatten")
     x = net.linear(x, "f6", f6)
     x = net.activation(x, "squash6", "ScaledTanh")
-    return net.rbf(x, "output", num_classes)
+    return net.rbf(x, "output", len(prototypes(spec)))

@@ -16,17 +16,12 @@ from backbones.lenet.spec import (
 )
 
 
-def build(
-    spec: LeNetSpec, num_classes: int, in_channels: int, seed: keras.random.SeedGenerator
-) -> keras.Model:
+def build(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     """Build the form of LeNet-5 that `spec` names, freshly initialised from `seed`."""
-    net = lenet5_1998 if spec.name == LENET5_1998.name else lenet5
-    return net(spec, num_classes, in_channels, seed)
+    return lenet5_1998(spec, seed) if spec.name == LENET5_1998.name else lenet5(spec, seed)
 
 
-def lenet5(
-    spec: LeNetSpec, num_classes: int, in_channels: int, seed: keras.random.SeedGenerator
-) -> keras.Model:
+def lenet5(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     """LeNet-5 as taught and used today, after LeCun et al. 1998, Section II.B.
 
     Deviations from the paper: 28 x 28 input, padded to 32 x 32 by the first convolution; ReLU for scaled
@@ -62,15 +57,13 @@ def lenet5(
         x = layers.ReLU(name="relu3")(x)  # N x 120
         x = layers.Dense(f6, **init, name="fc2")(x)
         x = layers.ReLU(name="relu4")(x)  # N x 84
-        return layers.Dense(num_classes, **init, name="fc3")(x)  # N x 10
+        return layers.Dense(spec.num_classes, **init, name="fc3")(x)  # N x 10
 
-    images = keras.Input((spec.input_size, spec.input_size, in_channels), name="images")
+    images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
     return keras.Model(images, head(features(images)), name=spec.name)
 
 
-def lenet5_1998(
-    spec: LeNetSpec, num_classes: int, in_channels: int, seed: keras.random.SeedGenerator
-) -> keras.Model:
+def lenet5_1998(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     """LeNet-5 as LeCun et al. 1998 describe it, Section II.B and Appendix A.
 
     The output is the negative of the paper's: there, the class with the smallest squared distance wins;
@@ -102,9 +95,9 @@ def lenet5_1998(
         x = layers.Flatten(name="flatten")(x)  # N x 120
         x = layers.Dense(f6, **init, name="f6")(x)
         x = ScaledTanh(name="squash6")(x)  # N x 84
-        return RBF(prototypes(spec, num_classes), name="output")(x)  # N x 10
+        return RBF(prototypes(spec), name="output")(x)  # N x 10
 
-    images = keras.Input((spec.input_size, spec.input_size, in_channels), name="images")
+    images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
     return keras.Model(images, head(features(images)), name=spec.name)
 
 

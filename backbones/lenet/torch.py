@@ -18,10 +18,9 @@ from backbones.lenet.spec import (
 )
 
 
-def build(spec: LeNetSpec, num_classes: int, in_channels: int) -> nn.Module:
+def build(spec: LeNetSpec) -> nn.Module:
     """Build the form of LeNet-5 that `spec` names, freshly initialised from PyTorch's random generator."""
-    net = LeNet51998 if spec.name == LENET5_1998.name else LeNet5
-    return net(spec, num_classes, in_channels)
+    return LeNet51998(spec) if spec.name == LENET5_1998.name else LeNet5(spec)
 
 
 class LeNet5(nn.Module):
@@ -37,13 +36,13 @@ class LeNet5(nn.Module):
         Input N x 1 x 28 x 28, output N x 10.
     """
 
-    def __init__(self, spec: LeNetSpec = LENET5, num_classes: int = 10, in_channels: int = 1) -> None:
+    def __init__(self, spec: LeNetSpec = LENET5) -> None:
         super().__init__()
         c1, c3 = spec.channels
         f5, f6 = spec.units
-        side = spec.input_size // spec.pool  # 14
+        side = (spec.input_size + 2 * spec.padding - spec.kernel + 1) // spec.pool  # 14
         side = (side - spec.kernel + 1) // spec.pool  # 5
-        self.conv1 = nn.Conv2d(in_channels, c1, spec.kernel, padding=spec.padding)
+        self.conv1 = nn.Conv2d(spec.in_channels, c1, spec.kernel, padding=spec.padding)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.MaxPool2d(spec.pool)
         self.conv2 = nn.Conv2d(c1, c3, spec.kernel)
@@ -54,7 +53,7 @@ class LeNet5(nn.Module):
         self.relu3 = nn.ReLU()
         self.fc2 = nn.Linear(f5, f6)
         self.relu4 = nn.ReLU()
-        self.fc3 = nn.Linear(f6, num_classes)
+        self.fc3 = nn.Linear(f6, spec.num_classes)
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
@@ -93,11 +92,11 @@ class LeNet51998(nn.Module):
         Input N x 1 x 32 x 32, output N x 10.
     """
 
-    def __init__(self, spec: LeNetSpec = LENET5_1998, num_classes: int = 10, in_channels: int = 1) -> None:
+    def __init__(self, spec: LeNetSpec = LENET5_1998) -> None:
         super().__init__()
         c1, c3 = spec.channels
         c5, f6 = spec.units
-        self.c1 = nn.Conv2d(in_channels, c1, spec.kernel)
+        self.c1 = nn.Conv2d(spec.in_channels, c1, spec.kernel)
         self.squash1 = ScaledTanh()
         self.s2 = Subsampling(c1, spec.pool)
         self.squash2 = ScaledTanh()
@@ -110,7 +109,7 @@ class LeNet51998(nn.Module):
         self.flatten = nn.Flatten()
         self.f6 = nn.Linear(c5, f6)
         self.squash6 = ScaledTanh()
-        self.output = RBF(prototypes(spec, num_classes))
+        self.output = RBF(prototypes(spec))
         for layer in (self.c1, self.c5, self.f6):
             fan_in = layer.weight[0].numel()
             nn.init.uniform_(layer.weight, -INIT_RANGE / fan_in, INIT_RANGE / fan_in)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from backbones.data import Dataset, batches, prefetch
 from backbones.training.evaluation import evaluate, input_padding
@@ -53,8 +54,7 @@ def fit(model: nn.Module, dataset: Dataset, recipe: Recipe, *, progress: bool = 
                 optimizer.param_groups[0]["lr"] = float(rates[epoch * steps + step])
                 # A view, not a copy: N x C x H x W whose memory order stays N x H x W x C ("channels last").
                 x, y = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
-                logits = model(x)
-                loss = F.cross_entropy(logits, y)
+                logits, loss = forward(model, x, y)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -78,6 +78,17 @@ def fit(model: nn.Module, dataset: Dataset, recipe: Recipe, *, progress: bool = 
             bar.finish(history.epochs[-1])
     model.eval()
     return history
+
+
+def forward(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The logits and the loss. Those of auxiliary heads count in the loss as the net's spec says."""
+    outputs = model(x)
+    if not isinstance(outputs, tuple):
+        return outputs, F.cross_entropy(outputs, y)
+    logits, *heads = outputs
+    spec: Any = model.config
+    auxiliary = sum(F.cross_entropy(head, y) for head in heads)
+    return logits, F.cross_entropy(logits, y) + spec.auxiliary_weight * auxiliary
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

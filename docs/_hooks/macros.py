@@ -6,12 +6,15 @@ from functools import cache
 from html import escape
 from statistics import mean
 
+import numpy as np
 from scipy.stats import ttest_ind
 from tabulate import tabulate
 
 import backbones
 from backbones import figures
 from backbones.lenet.spec import C3_CONNECTIONS
+from backbones.registry import FAMILIES
+from backbones.summary import pair
 from backbones.training.history import History
 from backbones.training.record import Record
 from backbones.training.report import (
@@ -27,8 +30,8 @@ from backbones.training.report import (
 def define_env(env) -> None:
     """Hand the functions of this module to the pages."""
     for function in (
-        accuracy, best, c3_table, connections_table, count, curves, diagram, field, ledger, macs, macs_number,
-        params, results_table, seconds, seed_table, seeds, solution_colour, verdict,
+        accuracy, best, c3_table, comparison, connections_table, count, curves, diagram, field, ledger, macs,
+        macs_number, models_table, params, results_table, seconds, seed_table, seeds, solution_colour, verdict,
     ):  # fmt: skip
         env.macro(function)
 
@@ -95,9 +98,8 @@ def connections_table() -> str:
         layer = summary[name]
         values = layer.output.size
         # Subsampling adds up a window's four values before the one multiplication.
-        inputs = layer.multiply_adds * (
-            layer.kernel**2 if layer.type == "Subsampling" and layer.kernel else 1
-        )
+        height, width = pair(layer.kernel) if layer.type == "Subsampling" and layer.kernel else (1, 1)
+        inputs = layer.multiply_adds * height * width
         connections = inputs + values
         assert layer.parameters == published, name
         assert connections == PUBLISHED_CONNECTIONS.get(name, connections), name
@@ -115,6 +117,35 @@ def connections_table() -> str:
     headers = ["layer", "parameters, paper", "here", "connections, paper", "here: inputs + biases"]
     align = ["left", "right", "right", "right", "right"]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def models_table() -> str:
+    """Every registered model with what it costs, from its ledger."""
+    rows = []
+    for family in FAMILIES:
+        for name in backbones.list_models(family):
+            ledger = backbones.summary(name)
+            rows.append(
+                [
+                    f"`{name}`",
+                    " x ".join(map(str, ledger.input.shape)),
+                    f"{ledger.parameters:,}",
+                    f"{ledger.multiply_adds:,}",
+                    f"{ledger.features[-1].map.receptive_field:,}",
+                ]
+            )
+    headers = ["name", "input", "parameters", "multiply-adds", "sees"]
+    align = ["left", "right", "right", "right", "right"]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+@cache
+def comparison(name: str) -> str:
+    """A model's features in both frameworks, with the same weights, for one random image."""
+    left = backbones.create_model(name, framework="torch", seed=0)
+    channels, height, width = backbones.summary(name).input.shape
+    image = np.random.default_rng(0).standard_normal((1, height, width, channels)).astype(np.float32)
+    return backbones.convert.compare(left, backbones.convert.to_tensorflow(left), image).to_markdown()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Weights from PyTorch to Keras and back, and the proof that nothing was lost on the way.
+"""Weights from PyTorch to Keras and back.
 
 A model's layers have the same names in both frameworks, so one walk serves every net. PyTorch's names and
 layout are the common form: `state(model)` gives any model's weights as NumPy arrays under PyTorch's names,
@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tabulate import tabulate
 
 from backbones.errors import BackbonesError
-from backbones.registry import ModelConfig, create_model
+from backbones.registry import build
+from backbones.spec import Spec
 
 State = dict[str, NDArray[Any]]
 
@@ -53,14 +53,14 @@ def framework_of(model: Any) -> str:
     raise BackbonesError(f"expected a torch.nn.Module or a keras.Model, not {type(model).__name__}")
 
 
-def config_of(model: Any) -> ModelConfig:
+def config_of(model: Any) -> Spec:
     """What `create_model` built this model from.
 
     Raises:
         BackbonesError: If it was built otherwise.
     """
     config = getattr(model, "config", None)
-    if not isinstance(config, ModelConfig):
+    if not isinstance(config, Spec):
         raise BackbonesError(
             "this model was not built by backbones.create_model, so its partner is not known; "
             "build both yourself and use backbones.convert.copy_weights(source, target)"
@@ -87,10 +87,7 @@ def to_torch(model: Any) -> Any:
 
 
 def _partner(model: Any, framework: str) -> Any:
-    config = config_of(model)
-    partner = create_model(
-        config.name, framework, num_classes=config.num_classes, in_channels=config.in_channels, seed=0
-    )
+    partner = build(config_of(model), framework)
     copy_weights(model, partner)
     return partner
 
@@ -118,6 +115,17 @@ def state(model: Any) -> State:
     }
 
 
+def shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of what `state` gives, without a copy of the weights."""
+    if framework_of(model) == "torch":
+        return {key: tuple(value.shape) for key, value in _torch_entries(model)}
+    # Zeros that take no memory, whatever their shape.
+    return {
+        entry.key: entry.to_torch(np.broadcast_to(np.float32(0), entry.variable.shape)).shape
+        for entry in _keras_entries(model)
+    }
+
+
 def load_state(model: Any, weights: State) -> None:
     """Put weights from `state` into a model.
 
@@ -128,8 +136,7 @@ def load_state(model: Any, weights: State) -> None:
     Raises:
         BackbonesError: If one is missing, left over or of another shape; the model is then unchanged.
     """
-    wanted = {key: value.shape for key, value in state(model).items()}
-    _check(wanted, weights)
+    _check(shapes(model), weights)
     if framework_of(model) == "torch":
         import torch
 
@@ -196,134 +203,5 @@ def _flattened(layer: Any) -> tuple[int, int, int] | None:
         if isinstance(layer, keras.layers.Flatten):
             shape = layer.input.shape[1:]
             return shape if len(shape) == 3 else None
-        if layer.weights or isinstance(layer, keras.layers.InputLayer):
+        if layer.weights or isinstance(layer, keras.layers.InputLayer) or len(layer.output.shape) != 2:
             return None
-
-
-def activations(model: Any, images: NDArray[Any]) -> State:
-    """What every layer that both frameworks share gives for these images, and the logits.
-
-    Args:
-        model: A `torch.nn.Module` or a `keras.Model`; run in evaluation mode.
-        images: N x H x W x C, normalised.
-
-    Returns:
-        Layer name -> N x C x H x W or N x features, in the order of the forward pass.
-    """
-    if framework_of(model) == "torch":
-        return _torch_activations(model, images)
-    return _keras_activations(model, images)
-
-
-def _torch_activations(model: Any, images: NDArray[Any]) -> State:
-    import torch
-
-    outputs: State = {}
-
-    def keep(name):
-        return lambda module, inputs, output: outputs.__setitem__(name, output.numpy().copy())
-
-    leaves = [(name, m) for name, m in model.named_modules() if not any(m.children())]
-    hooks = [module.register_forward_hook(keep(name)) for name, module in leaves]
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            # A copy, and then a view: N x C x H x W in the memory order of N x H x W x C.
-            logits = model(torch.tensor(images).permute(0, 3, 1, 2))
-    finally:
-        model.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return {**outputs, "logits": logits.numpy()}
-
-
-def _keras_activations(model: Any, images: NDArray[Any]) -> State:
-    import keras
-
-    shown = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    outputs = keras.Model(model.input, [*(layer.output for layer in shown), model.output])(
-        images, training=False
-    )
-    names = [*(layer.name for layer in shown), "logits"]
-    return {name: _channels_first(np.asarray(out)) for name, out in zip(names, outputs, strict=True)}
-
-
-def _channels_first(x: NDArray[Any]) -> NDArray[Any]:
-    return x.transpose(0, 3, 1, 2) if x.ndim == 4 else x
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far two layers' outputs are apart.
-
-    Attributes:
-        layer: Name in both frameworks.
-        shape: N x C x H x W, or N x features.
-        size: The largest absolute value.
-        largest: The largest absolute difference.
-    """
-
-    layer: str
-    shape: tuple[int, ...]
-    size: float
-    largest: float
-
-    @property
-    def relative(self) -> float:
-        """The largest difference over the largest value."""
-        return self.largest / self.size if self.size else self.largest
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The differences of all layers, in order, the logits last. Printed, it is a table."""
-
-    rows: tuple[Difference, ...]
-
-    @property
-    def largest(self) -> float:
-        """The largest relative difference of any layer."""
-        return max(row.relative for row in self.rows)
-
-    def to_markdown(self) -> str:
-        """The comparison as a Markdown table."""
-        return self._table("pipe")
-
-    def __str__(self) -> str:
-        return self._table("simple")
-
-    def _table(self, style: str) -> str:
-        rows = [
-            [r.layer, "x".join(map(str, r.shape)), f"{r.size:.4g}", f"{r.largest:.1e}", f"{r.relative:.1e}"]
-            for r in self.rows
-        ]
-        headers = ["layer", "shape", "largest value", "largest difference", "relative"]
-        align = ("left", "right", "right", "right", "right")
-        return tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
-
-
-def compare(torch_model: Any, keras_model: Any, images: NDArray[Any]) -> Comparison:
-    """Run both models on the same images and compare what their layers give, one by one.
-
-    `Flatten` layers are left out: the two frameworks flatten in another order, by design.
-
-    Args:
-        torch_model: A `torch.nn.Module`.
-        keras_model: A `keras.Model` with the same layer names.
-        images: N x H x W x C, normalised.
-
-    Raises:
-        BackbonesError: If the models share no layer or a shared layer's shapes differ.
-    """
-    left, right = activations(torch_model, images), activations(keras_model, images)
-    names = [name for name in left if name in right and "flatten" not in name]
-    if names == ["logits"]:
-        raise BackbonesError("the two models have no layer name in common")
-    return Comparison(tuple(_difference(name, left[name], right[name]) for name in names))
-
-
-def _difference(name: str, left: NDArray[Any], right: NDArray[Any]) -> Difference:
-    if left.shape != right.shape:
-        raise BackbonesError(f"{name!r} gives {left.shape} in PyTorch and {right.shape} in Keras")
-    return Difference(name, left.shape, float(np.abs(left).max()), float(np.abs(left - right).max()))

@@ -1,0 +1,32 @@
+"""Weights across frameworks and from other libraries, and the proof that the nets then compute the same."""
+
+from backbones.convert.comparison import Comparison, Difference, activations, compare
+from backbones.convert.pretrained import from_keras_applications, from_torchvision, torchvision_state
+from backbones.convert.state import (
+    State,
+    config_of,
+    copy_weights,
+    framework_of,
+    load_state,
+    state,
+    to_tensorflow,
+    to_torch,
+)
+
+__all__ = [
+    "Comparison",
+    "Difference",
+    "State",
+    "activations",
+    "compare",
+    "config_of",
+    "copy_weights",
+    "framework_of",
+    "from_keras_applications",
+    "from_torchvision",
+    "load_state",
+    "state",
+    "to_tensorflow",
+    "to_torch",
+    "torchvision_state",
+]

@@ -1,0 +1,153 @@
+"""The proof that nothing was lost on the way: what each layer gives, in both frameworks, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from backbones.convert.state import State, framework_of
+from backbones.errors import BackbonesError
+from backbones.registry import summarize_spec
+from backbones.spec import Spec
+
+
+def activations(model: Any, images: NDArray[Any]) -> State:
+    """What every layer gives for these images, and the logits.
+
+    Args:
+        model: A `torch.nn.Module` or a `keras.Model`; run in evaluation mode.
+        images: N x H x W x C, normalised.
+
+    Returns:
+        Layer name -> N x C x H x W or N x features, in the order of the forward pass. In PyTorch a block of
+        layers has a name, too. Auxiliary heads do not run in evaluation.
+    """
+    if framework_of(model) == "torch":
+        return _torch_activations(model, images)
+    return _keras_activations(model, images)
+
+
+def _torch_activations(model: Any, images: NDArray[Any]) -> State:
+    import torch
+
+    outputs: State = {}
+
+    def keep(name):
+        return lambda module, inputs, output: outputs.__setitem__(name, output.numpy().copy())
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if name]
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            # A copy, and then a view: N x C x H x W in the memory order of N x H x W x C.
+            logits = model(torch.tensor(images).permute(0, 3, 1, 2))
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return {**outputs, "logits": logits.numpy()}
+
+
+def _keras_activations(model: Any, images: NDArray[Any]) -> State:
+    import keras
+
+    shown = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    logits = model.outputs[0]  # those of auxiliary heads follow
+    outputs = keras.Model(model.input, [*(layer.output for layer in shown), logits])(images, training=False)
+    names = [*(layer.name for layer in shown), "logits"]
+    return {name: _channels_first(np.asarray(out)) for name, out in zip(names, outputs, strict=True)}
+
+
+def _channels_first(x: NDArray[Any]) -> NDArray[Any]:
+    return x.transpose(0, 3, 1, 2) if x.ndim == 4 else x
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two layers' outputs are apart.
+
+    Attributes:
+        layer: Name in both frameworks.
+        shape: N x C x H x W, or N x features.
+        size: The largest absolute value.
+        largest: The largest absolute difference.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    size: float
+    largest: float
+
+    @property
+    def relative(self) -> float:
+        """The largest difference over the largest value."""
+        return self.largest / self.size if self.size else self.largest
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The differences of all layers, in order, the logits last. Printed, it is a table."""
+
+    rows: tuple[Difference, ...]
+
+    @property
+    def largest(self) -> float:
+        """The largest relative difference of any layer."""
+        return max(row.relative for row in self.rows)
+
+    def to_markdown(self) -> str:
+        """The comparison as a Markdown table."""
+        return self._table("pipe")
+
+    def __str__(self) -> str:
+        return self._table("simple")
+
+    def _table(self, style: str) -> str:
+        rows = [
+            [r.layer, "x".join(map(str, r.shape)), f"{r.size:.4g}", f"{r.largest:.1e}", f"{r.relative:.1e}"]
+            for r in self.rows
+        ]
+        headers = ["layer", "shape", "largest value", "largest difference", "relative"]
+        align = ("left", "right", "right", "right", "right")
+        return tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
+
+
+def compare(
+    torch_model: Any, keras_model: Any, images: NDArray[Any], layers: Iterable[str] | None = None
+) -> Comparison:
+    """Run both models on the same images and compare what their layers give, one by one.
+
+    Args:
+        torch_model: A `torch.nn.Module`.
+        keras_model: A `keras.Model` with the same layer names.
+        images: N x H x W x C, normalised.
+        layers: The layers to compare. If None, those that give the named features of a model that
+            `create_model` built; of other models, all that the two have in common, but for `Flatten`: the two
+            frameworks flatten in another order, by design.
+
+    Raises:
+        BackbonesError: If the models share no layer or a shared layer's shapes differ.
+    """
+    left, right = activations(torch_model, images), activations(keras_model, images)
+    wanted = set(layers or _feature_layers(torch_model) or (n for n in left if "flatten" not in n))
+    names = [name for name in left if name in right and (name in wanted or name == "logits")]
+    if names == ["logits"]:
+        raise BackbonesError("the two models have no layer name in common")
+    return Comparison(tuple(_difference(name, left[name], right[name]) for name in names))
+
+
+def _feature_layers(model: Any) -> list[str]:
+    config = getattr(model, "config", None)
+    return [feature.layer for feature in summarize_spec(config).features] if isinstance(config, Spec) else []
+
+
+def _difference(name: str, left: NDArray[Any], right: NDArray[Any]) -> Difference:
+    if left.shape != right.shape:
+        raise BackbonesError(f"{name!r} gives {left.shape} in PyTorch and {right.shape} in Keras")
+    return Difference(name, left.shape, float(np.abs(left).max()), float(np.abs(left - right).max()))

@@ -1,0 +1,198 @@
+"""Weights of torchvision and of keras.applications, in our nets.
+
+Both libraries name and build some layers otherwise. What can be said with a name is renamed; what they compute
+otherwise is a field of our spec (where a bottleneck strides, how a mean counts padding); the rest is moved into
+the weights, exactly: a bias before BatchNorm is taken off the running mean, another epsilon off the variance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backbones.convert.state import NOT_CARRIED, State, load_state
+from backbones.errors import BackbonesError
+from backbones.registry import create_model, find_spec, summarize_spec, unknown
+from backbones.spec import Spec
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+VGGS = ("vgg11", "vgg13", "vgg16", "vgg19")
+
+# Which of our nets are torchvision's, weight for weight. Its googlenet is another net than the paper's.
+TORCHVISION = ("alexnet_owt", *VGGS, *(f"{name}_bn" for name in VGGS), "inception_v3", *RESNETS)
+
+# Our name -> what our net must be told to be that of keras.applications.
+KERAS_APPLICATIONS: dict[str, dict[str, Any]] = {
+    "vgg16": {},
+    "vgg19": {},
+    "resnet50": {"stride_in_1x1": True},
+    "resnet101": {"stride_in_1x1": True},
+    "resnet152": {"stride_in_1x1": True},
+    "inception_v3": {"pool_counts_padding": False, "auxiliary": False},
+}
+
+
+def from_torchvision(name: str, state_dict: Mapping[str, Any], **options: Any) -> Any:
+    """Our PyTorch model with the weights of torchvision's model.
+
+    Args:
+        name: Ours: `"alexnet_owt"` (torchvision calls it `alexnet`), `"vgg11"` to `"vgg19_bn"`, `"resnet18"` to
+            `"resnet152"`, `"inception_v3"`.
+        state_dict: Of torchvision's model: names -> tensors or arrays.
+        options: As for `create_model`, where the weights are of a changed net: `num_classes=10`.
+
+    Raises:
+        BackbonesError: If torchvision has no such net, or a weight is missing, left over or of another shape.
+    """
+    if name not in TORCHVISION:
+        raise BackbonesError(unknown("torchvision model", name, TORCHVISION))
+    if name == "inception_v3" and not any(key.startswith("AuxLogits") for key in state_dict):
+        options = {"auxiliary": False, **options}
+    model = create_model(name, "torch", **options)
+    load_state(model, torchvision_state(model, state_dict))
+    return model
+
+
+def torchvision_state(model: Any, state_dict: Mapping[str, Any]) -> State:
+    """A `state_dict` of torchvision under our names.
+
+    Args:
+        model: Ours, of either framework, whose names are meant.
+        state_dict: Names -> tensors or arrays.
+
+    Raises:
+        BackbonesError: If the two have another number of layers with weights.
+    """
+    weights = {key: np.asarray(value) for key, value in state_dict.items() if not key.endswith(NOT_CARRIED)}
+    family, _ = find_spec(model.config.name)
+    if family in ("alexnet", "vgg"):
+        names = _by_number(model.config, weights)
+        return {f"{names[_layer(key)]}.{_weight(key)}": value for key, value in weights.items()}
+    if family == "inception":
+        return {key.lower(): value for key, value in weights.items()}
+    return weights
+
+
+def _by_number(spec: Spec, keys: Iterable[str]) -> dict[str, str]:
+    """Torchvision's `features.N` and `classifier.N` -> our name: both have the same layers in the same order."""
+    theirs = sorted({_layer(key) for key in keys}, key=_position)
+    ours = [layer.name for layer in summarize_spec(spec).layers if layer.parameters]
+    if len(theirs) != len(ours):
+        raise BackbonesError(
+            f"{spec.name} has {len(ours)} layers with weights, {ours[0]} to {ours[-1]}, but the weights "
+            f"are of {len(theirs)}; are they of another net?"
+        )
+    return dict(zip(theirs, ours, strict=True))
+
+
+def _position(layer: str) -> tuple[bool, int]:
+    part, _, number = layer.partition(".")
+    return part == "classifier", int(number) if number.isdigit() else 0
+
+
+def _layer(key: str) -> str:
+    return key.rpartition(".")[0]
+
+
+def _weight(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def from_keras_applications(name: str, keras_model: Any, **options: Any) -> Any:
+    """Our Keras model with the weights of a model of keras.applications.
+
+    Args:
+        name: `"vgg16"`, `"vgg19"`, `"resnet50"`, `"resnet101"`, `"resnet152"` or `"inception_v3"`.
+        keras_model: Of keras.applications, with its top.
+        options: As for `create_model`, where the model was changed: `num_classes=10`.
+
+    Returns:
+        A `keras.Model` that gives logits, without the softmax at the other model's end, and takes what the other
+        model's `preprocess_input` gives.
+
+    Raises:
+        BackbonesError: If keras.applications has no such net, or a layer is missing, left over or of another
+            shape.
+    """
+    if name not in KERAS_APPLICATIONS:
+        raise BackbonesError(unknown("keras.applications model", name, KERAS_APPLICATIONS))
+    model = create_model(name, "tensorflow", **{**KERAS_APPLICATIONS[name], **options})
+    layers = _paired(model, keras_model)
+    values = {layer.name: _values(layer, other) for layer, other in layers}
+    _move_conv_biases(layers, values)
+    for layer, _ in layers:
+        for variable in layer.weights:
+            value = values[layer.name][variable.name]
+            if value.shape != tuple(variable.shape):
+                raise BackbonesError(
+                    f"{layer.name}.{variable.name} has shape {value.shape} in keras.applications, "
+                    f"the model wants {tuple(variable.shape)}"
+                )
+    for layer, _ in layers:
+        for variable in layer.weights:
+            variable.assign(values[layer.name][variable.name])
+    return model
+
+
+def _paired(model: Any, other: Any) -> list[tuple[Any, Any]]:
+    """Our layers with weights, each with its partner, in the order of the forward pass."""
+    ours = [layer.name for layer in summarize_spec(model.config).layers if layer.parameters]
+    theirs = [layer for layer in other.layers if layer.weights]
+    if model.config.name.startswith("resnet"):
+        named = {_resnet_name(layer.name): layer for layer in theirs}
+    else:
+        # Names say little here, but all layers of one kind are numbered in the order of the forward pass.
+        named = {}
+        for kind in sorted({_kind(layer) for layer in theirs}):
+            mine = [name for name in ours if _kind(model.get_layer(name)) == kind]
+            rest = sorted((layer for layer in theirs if _kind(layer) == kind), key=_number)
+            named.update(zip(mine, rest, strict=False))
+    if missing := [name for name in ours if name not in named]:
+        raise BackbonesError(f"the model of keras.applications has no partner for our {missing[0]}")
+    if len(theirs) != len(ours):
+        raise BackbonesError(f"{model.config.name} has {len(ours)} layers with weights, not {len(theirs)}")
+    return [(model.get_layer(name), named[name]) for name in ours]
+
+
+def _kind(layer: Any) -> str:
+    return type(layer).__name__
+
+
+def _number(layer: Any) -> tuple[bool, list[int]]:
+    """`block1_conv2` comes before `block2_conv1`, `conv2d_9` before `conv2d_10`, `predictions` last."""
+    numbers = re.findall(r"\d+", layer.name.removeprefix("conv2d"))
+    return layer.name == "predictions", [int(number) for number in numbers]
+
+
+def _resnet_name(name: str) -> str:
+    """`conv3_block2_1_conv` -> `layer2.1.conv1`; number 0 is the shortcut."""
+    if name in ("conv1_conv", "conv1_bn"):
+        return name.replace("conv1_", "") + "1"
+    if not (match := re.fullmatch(r"conv(\d)_block(\d+)_(\d)_(conv|bn)", name)):
+        return "fc"
+    stage, block, position, kind = int(match[1]) - 1, int(match[2]) - 1, int(match[3]), match[4]
+    layer = f"{kind}{position}" if position else f"downsample.{['conv', 'bn'].index(kind)}"
+    return f"layer{stage}.{block}.{layer}"
+
+
+def _values(layer: Any, other: Any) -> dict[str, NDArray[Any]]:
+    """The other layer's weights for ours: a scale that it lacks is 1, another epsilon goes into the variance."""
+    values = {variable.name: np.asarray(variable) for variable in other.weights}
+    if _kind(layer) == "BatchNormalization":
+        values.setdefault("gamma", np.ones_like(values["beta"]))
+        values["moving_variance"] = values["moving_variance"] + (other.epsilon - layer.epsilon)
+    return values
+
+
+def _move_conv_biases(layers: list[tuple[Any, Any]], values: dict[str, dict[str, NDArray[Any]]]) -> None:
+    """BatchNorm takes the mean off again that a bias before it adds: take the bias off the running mean."""
+    for (layer, _), (norm, _) in pairwise(layers):
+        if _kind(norm) == "BatchNormalization" and "bias" in values[layer.name]:
+            values[norm.name]["moving_mean"] = values[norm.name]["moving_mean"] - values[layer.name].pop(
+                "bias"
+            )

@@ -1,0 +1,32 @@
+"""A Keras model with auxiliary heads, which exist for training alone."""
+
+from __future__ import annotations
+
+import keras
+
+
+class WithAuxiliary(keras.Model):
+    """In training it gives the logits and those of each head, in evaluation the logits alone.
+
+    `fit` works as for any model: the loss is the main head's plus `config.auxiliary_weight` times each other
+    head's (Szegedy et al. 2014, Section 5); metrics look at the main head alone.
+    """
+
+    def call(self, inputs, training=False, mask=None):
+        """N x H x W x C -> N x classes; in training, a tuple of such."""
+        outputs = super().call(inputs, training=training, mask=mask)
+        return tuple(outputs) if training else outputs[0]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The sum of all heads' losses, the auxiliary ones weighted."""
+        logits, *heads = y_pred if isinstance(y_pred, tuple) else (y_pred,)
+        loss = super().compute_loss(x, y, logits, sample_weight, training)
+        for head in heads:
+            loss = loss + self.config.auxiliary_weight * self.loss(y, head)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Those of the main head."""
+        return super().compute_metrics(
+            x, y, y_pred[0] if isinstance(y_pred, tuple) else y_pred, sample_weight
+        )

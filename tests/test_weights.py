@@ -1,0 +1,215 @@
+"""Weights on disk, and those of other libraries."""
+
+import json
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import torch
+from conftest import FRAMEWORKS, MODELS, images_for, light, stir, thin, to_torch
+from safetensors.torch import save_file
+
+import backbones
+from backbones import convert
+from backbones.convert.pretrained import KERAS_APPLICATIONS, TORCHVISION
+
+both = pytest.mark.parametrize("framework", FRAMEWORKS)
+REFERENCE = Path(__file__).parent / "reference"
+
+
+@pytest.mark.parametrize("name", MODELS)
+@both
+def test_files_are_read_by_the_other_framework(name, framework, tmp_path, rng):
+    other = "tensorflow" if framework == "torch" else "torch"
+    model = backbones.create_model(name, framework=framework, seed=0, **thin(name))
+    stir(model, rng)
+    backbones.save_weights(model, tmp_path / "new" / "w.safetensors")
+    partner = backbones.create_model(
+        name, framework=other, seed=1, weights=tmp_path / "new" / "w.safetensors", **thin(name)
+    )
+    ours, theirs = convert.state(model), convert.state(partner)
+    assert all(ours[key].tobytes() == theirs[key].tobytes() for key in ours)
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["w.safetensors"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras with NumPy 2.4
+@pytest.mark.parametrize("name", MODELS)
+def test_each_framework_saves_and_loads_its_own_way(name, tmp_path, rng):
+    options = thin(name)
+    left = backbones.create_model(name, seed=0, **options)
+    stir(left, rng)
+    torch.save(left.state_dict(), tmp_path / "w.pth")
+    again = backbones.create_model(name, seed=1, **options)
+    again.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
+    right = convert.to_tensorflow(left)
+    right.save_weights(tmp_path / "w.weights.h5")
+    other = backbones.create_model(name, framework="tensorflow", seed=1, **options)
+    other.load_weights(tmp_path / "w.weights.h5")
+    expected = convert.state(left)
+    for loaded in map(convert.state, (again, other)):
+        assert all(np.array_equal(value, loaded[key]) for key, value in expected.items())
+
+
+@both
+def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
+    model = backbones.create_model("lenet5", framework=framework, seed=0)
+    before = convert.state(model)
+    good = tmp_path / "good.safetensors"
+    backbones.save_weights(model, good)
+    for file, other in {
+        "other": backbones.create_model("lenet5_1998", seed=0),
+        "three": backbones.create_model("lenet5", num_classes=3, seed=0),
+        "wide": backbones.create_model("lenet5", channels=(8, 16), seed=0),
+    }.items():
+        backbones.save_weights(other, tmp_path / f"{file}.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(good.read_bytes()[:1000])
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    torch.save(backbones.create_model("lenet5", num_classes=3).state_dict(), tmp_path / "three.pth")
+    torch.save({"epoch": 3, "model": {}}, tmp_path / "nested.pth")
+    torch.save(torch.zeros(1), tmp_path / "tensor.pth")
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "code.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "three.pth").read_bytes()[:1000])
+    for file, said in {
+        "none.safetensors": "no weights file at",
+        "other.safetensors": "holds weights of lenet5_1998 with 10 classes",
+        "three.safetensors": "holds weights of lenet5 with 3 classes",
+        "wide.safetensors": r"channels=\[8, 16\], but the model is lenet5 with 10 classes",
+        "cut.safetensors": "is not a readable safetensors file",
+        "empty.safetensors": "is not a readable safetensors file",
+        "three.pth": r"'fc3.weight' has shape \(3, 84\), the model wants \(10, 84\)",
+        "nested.pth": "holds no state_dict .*, but a dict of epoch, model",
+        "tensor.pth": "holds no state_dict .*, but a Tensor",
+        "code.pth": "cannot be read|is not a PyTorch checkpoint that can be read without running code",
+        "cut.pth": "is not a PyTorch checkpoint",
+    }.items():
+        with pytest.raises(backbones.BackbonesError, match=said) as error:
+            backbones.load_weights(model, tmp_path / file)
+        assert "\n" not in str(error.value)
+    with pytest.raises(backbones.BackbonesError, match="cannot write"):
+        backbones.save_weights(model, good / "below" / "a-file.safetensors")
+    assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
+
+
+def filled(shapes):
+    """Weights that follow from their names and shapes alone, as `reference/README.md` says."""
+    state = {}
+    for key, shape in shapes:
+        rng = np.random.default_rng(zlib.crc32(key.encode()))
+        if key.endswith("num_batches_tracked"):
+            state[key] = np.zeros(shape, np.int64)
+        elif key.endswith("running_var"):
+            state[key] = 1 + 0.1 * np.abs(rng.standard_normal(shape))
+        elif key.endswith(("running_mean", "bias")):
+            state[key] = 0.1 * rng.standard_normal(shape)
+        elif len(shape) == 1:
+            state[key] = 1 + 0.1 * rng.standard_normal(shape)
+        else:
+            state[key] = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+    return state
+
+
+@pytest.mark.parametrize("theirs", ["alexnet", "vgg16", "resnet18", "inception_v3"])
+def test_torchvisions_weights_give_torchvisions_logits(theirs):
+    reference = json.loads((REFERENCE / f"torchvision_{theirs}.json").read_text())
+    state = filled(reference["state_dict"])
+    model = convert.from_torchvision({"alexnet": "alexnet_owt"}.get(theirs, theirs), state)
+    assert sum(p.numel() for p in model.parameters()) == reference["parameters"]
+    model = model.double().eval()
+    convert.load_state(model, convert.torchvision_state(model, state))  # once more, in float64
+    size = reference["input_size"]
+    images = torch.tensor(np.random.default_rng(0).standard_normal((1, 3, size, size)))
+    with torch.no_grad():
+        logits = model(images).numpy()[0]
+    expected = np.array(reference["logits_first_10"])
+    assert np.abs(logits[:10] - expected).max() <= 1e-9 * np.abs(expected).max()
+    assert np.isclose(np.linalg.norm(logits), reference["logits_l2"], rtol=1e-9)
+    assert logits.argmax() == reference["argmax"]
+
+
+def torchvision_names(name):
+    """torchvision's names of the layers with weights, in order, written down from its own tables."""
+    if name.startswith("resnet"):
+        return None  # ours
+    if name == "alexnet_owt":
+        return [f"features.{i}" for i in (0, 3, 6, 8, 10)] + [f"classifier.{i}" for i in (1, 4, 6)]
+    blocks = {"11": (1, 1, 2, 2, 2), "13": (2,) * 5, "16": (2, 2, 3, 3, 3), "19": (2, 2, 4, 4, 4)}[name[3:5]]
+    names, index = [], 0
+    for count in blocks:
+        for _ in range(count):
+            names += [f"features.{index}", f"features.{index + 1}"] if "bn" in name else [f"features.{index}"]
+            index += 3 if "bn" in name else 2
+        index += 1
+    return names + [f"classifier.{i}" for i in (0, 3, 6)]
+
+
+@pytest.mark.parametrize("name", [name for name in TORCHVISION if name != "inception_v3"])
+def test_torchvisions_names_are_understood_in_every_size(name):
+    """Each of their weights, told by its number, arrives where the same layer is, whatever order it came in."""
+    ours = convert.state(backbones.create_model(name, **light(name)))
+    names = torchvision_names(name)
+    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in ours))
+    rename = dict(zip(layers, names or layers, strict=True))
+    theirs, numbers = {}, {}
+    for number, (key, value) in enumerate(ours.items()):
+        layer, _, weight = key.rpartition(".")
+        theirs[f"{rename[layer]}.{weight}"] = np.full(value.shape, number, np.float32)
+        numbers[key] = number
+    del ours
+    loaded = convert.state(convert.from_torchvision(name, dict(sorted(theirs.items())), **light(name)))
+    assert all((value == numbers[key]).all() for key, value in loaded.items())
+
+
+def test_a_torchvision_checkpoint_loads_in_both_frameworks(tmp_path):
+    shapes = json.loads((REFERENCE / "torchvision_resnet18.json").read_text())["state_dict"]
+    state = {key: torch.tensor(value) for key, value in filled(shapes).items()}
+    torch.save(state, tmp_path / "resnet18.pth")
+    save_file(state, tmp_path / "resnet18.safetensors")
+    for path in (tmp_path / "resnet18.pth", tmp_path / "resnet18.safetensors"):
+        for framework in FRAMEWORKS:
+            model = backbones.create_model("resnet18", framework=framework, weights=path)
+            assert np.allclose(convert.state(model)["fc.bias"], state["fc.bias"]), path
+    with pytest.raises(backbones.BackbonesError, match=r"resnet34: the weights lack 'layer1.2.conv1.weight'"):
+        backbones.create_model("resnet34", weights=tmp_path / "resnet18.pth")
+    with pytest.raises(backbones.BackbonesError, match=r"vgg11 has 11 layers with weights, .* of 41"):
+        backbones.create_model("vgg11", weights=tmp_path / "resnet18.pth")
+
+
+CLASSES = {
+    "vgg16": keras.applications.VGG16,
+    "vgg19": keras.applications.VGG19,
+    "resnet50": keras.applications.ResNet50,
+    "resnet101": keras.applications.ResNet101,
+    "resnet152": keras.applications.ResNet152,
+    "inception_v3": keras.applications.InceptionV3,
+}
+
+
+@pytest.mark.parametrize("name", KERAS_APPLICATIONS)
+def test_keras_applications_weights_give_its_logits(name, rng):
+    theirs = CLASSES[name](weights=None, classifier_activation=None)
+    for layer in theirs.layers:
+        for variable in layer.weights:
+            if len(variable.shape) == 1:
+                start = 1.0 if variable.name in ("gamma", "moving_variance") else 0.0
+                variable.assign(start + 0.1 * np.abs(rng.standard_normal(variable.shape)))
+    ours = convert.from_keras_applications(name, theirs)
+    images = images_for(ours, 1, rng)
+    expected, logits = np.asarray(theirs(images, training=False)), np.asarray(ours(images, training=False))
+    assert np.abs(expected - logits).max() <= 1e-4 * np.abs(expected).max()
+    in_torch = convert.to_torch(ours).eval()
+    with torch.no_grad():
+        assert np.abs(expected - in_torch(to_torch(images)).numpy()).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_other_libraries_other_nets_are_refused():
+    with pytest.raises(backbones.BackbonesError, match="unknown torchvision model 'googlenet'"):
+        convert.from_torchvision("googlenet", {})
+    with pytest.raises(backbones.BackbonesError, match=r"unknown keras.applications model 'resnet18'"):
+        convert.from_keras_applications("resnet18", None)
+    wrong = keras.applications.ResNet50(weights=None, classes=7)
+    with pytest.raises(backbones.BackbonesError, match=r"fc.kernel has shape \(2048, 7\)"):
+        convert.from_keras_applications("resnet50", wrong)
+    with pytest.raises(backbones.BackbonesError, match=r"no partner for our layer3\.6\.conv1"):
+        convert.from_keras_applications("resnet101", wrong)
