@@ -143,7 +143,9 @@ def test_same_training_step(name, dtype, tolerance, size, rng):
         one_step(left, right, images, labels, optimizers)
     after = convert.state(left)
     if dtype == "float64":  # in float32 the smallest changes vanish in the rounding
-        assert all(not np.array_equal(before[key], after[key]) for key in before if key != "output.weight")
+        still = {key for key in before if np.array_equal(before[key], after[key])}
+        # The 1998 net's fixed pictures, and biases that BatchNorm takes off again: VGG keeps them.
+        assert all(key == "output.weight" or key.replace("conv", "bn") in before for key in still)
     else:
         tolerance = ROUGH_IN_FLOAT32.get(name, tolerance)
     assert largest_relative_difference(biased(left, before, after, 2), convert.state(right)) <= tolerance

@@ -173,7 +173,7 @@ def test_receptive_fields_are_what_gradients_reach(name):
         layer.output.receptive_field: layer for layer in reversed(ledger.layers) if not layer.auxiliary
     }
     for field, layer in checked.items():
-        if layer.output.height == 1 or field > 150 or layer.type in ("Add", "Linear"):
+        if layer.output.height == 1 or field > 60 or layer.type in ("Add", "Linear"):
             continue
         side = (field // 32 + 4) * 32
         images = torch.randn(1, model.config.in_channels, side, side, dtype=torch.float64, requires_grad=True)
@@ -194,31 +194,22 @@ def test_receptive_fields_are_what_gradients_reach(name):
 
 
 @every_model
-@both
-def test_seed_fixes_the_weights_and_nothing_else(name, framework):
-    before = torch.random.get_rng_state()
-    first, again, other = (
-        convert.state(backbones.create_model(name, framework=framework, seed=seed, **thin(name)))
-        for seed in (1, 1, 2)
-    )
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert all(np.array_equal(first[key], again[key]) for key in first)
-    assert any(not np.array_equal(first[key], other[key]) for key in first)
-
-
-@every_model
-def test_both_frameworks_draw_from_the_same_distribution(name):
+def test_seeds_fix_weights_that_both_frameworks_draw_alike(name):
     """An init that never ran leaves a framework's own default, and that has another width or shape."""
-    draws = {
-        framework: [
-            convert.state(backbones.create_model(name, framework=framework, seed=s, **thin(name)))
-            for s in range(3)
-        ]
-        for framework in FRAMEWORKS
-    }
-    for key, first in draws["torch"][0].items():
-        left, right = (np.concatenate([d[key].ravel() for d in draws[framework]]) for framework in FRAMEWORKS)
-        if first.std() == 0 or (name, key) == ("lenet5_1998", "output.weight"):
+    before = torch.random.get_rng_state()
+    draws = {}
+    for framework in FRAMEWORKS:
+        first, again, other = (
+            convert.state(backbones.create_model(name, framework=framework, seed=seed, **thin(name)))
+            for seed in (1, 1, 2)
+        )
+        assert all(np.array_equal(first[key], again[key]) for key in first)
+        assert any(not np.array_equal(first[key], other[key]) for key in first)
+        draws[framework] = {key: np.concatenate([first[key], other[key]]).ravel() for key in first}
+    assert torch.equal(before, torch.random.get_rng_state())
+    for key, left in draws["torch"].items():
+        right = draws["tensorflow"][key]
+        if left.std() == 0 or (name, key) == ("lenet5_1998", "output.weight"):
             assert np.array_equal(left, right), key  # constants, or fixed pictures
         else:
             assert ks_2samp(left, right).pvalue > 1e-5, key
@@ -344,9 +335,11 @@ def keras_steps(model, images, labels, rate):
         yield step().numpy()
 
 
-# Whose graph takes Keras up to a minute to trace: their blocks are those of shallower nets, and each step is the
-# same as PyTorch's (test_convert.py).
-TOO_DEEP_FOR_KERAS = {"resnet101", "resnet152", "resnet56", "resnet110", "plain56"}
+# Whose graph takes Keras up to a minute to trace: their blocks are those of shallower nets that are trained here, or
+# of GoogLeNet, and each step is the same as PyTorch's (test_convert.py).
+TOO_DEEP_FOR_KERAS = {
+    "resnet34", "resnet101", "resnet152", "resnet32", "resnet44", "resnet56", "resnet110", "plain56", "inception_v3",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
