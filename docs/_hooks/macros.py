@@ -6,7 +6,6 @@ from functools import cache
 from html import escape
 from statistics import mean
 
-import numpy as np
 from scipy.stats import ttest_ind
 from tabulate import tabulate
 
@@ -30,7 +29,7 @@ from backbones.training.report import (
 def define_env(env) -> None:
     """Hand the functions of this module to the pages."""
     for function in (
-        accuracy, best, c3_table, comparison, connections_table, count, curves, diagram, field, ledger, macs,
+        accuracy, best, c3_table, connections_table, count, curves, diagram, field, ledger, macs,
         macs_number, models_table, params, results_table, seconds, seed_table, seeds, solution_colour, verdict,
     ):  # fmt: skip
         env.macro(function)
@@ -137,15 +136,6 @@ def models_table() -> str:
     headers = ["name", "input", "parameters", "multiply-adds", "sees"]
     align = ["left", "right", "right", "right", "right"]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-@cache
-def comparison(name: str) -> str:
-    """A model's features in both frameworks, with the same weights, for one random image."""
-    left = backbones.create_model(name, framework="torch", seed=0)
-    channels, height, width = backbones.summary(name).input.shape
-    image = np.random.default_rng(0).standard_normal((1, height, width, channels)).astype(np.float32)
-    return backbones.convert.compare(left, backbones.convert.to_tensorflow(left), image).to_markdown()
 
 
 @cache
