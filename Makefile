@@ -30,7 +30,7 @@ data: $(STAMP)
 docs: data ## Build the site into site/, with every notebook rerun
 	$(MKDOCS) build --strict
 
-serve: data ## Serve the site on http://127.0.0.1:8000 and rebuild on change
+serve: $(STAMP) ## Serve the site on http://127.0.0.1:8000 and rebuild on change
 	$(MKDOCS) serve
 
 lint: $(STAMP) ## Check style and types
