@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from tabulate import tabulate
@@ -13,9 +14,6 @@ from tabulate import tabulate
 import backbones
 from backbones.errors import BackbonesError
 from backbones.registry import find_spec, require_framework
-
-if TYPE_CHECKING:
-    from backbones.data import Dataset
 
 app = typer.Typer(
     help="Classic image-classification backbones, from scratch, in PyTorch and TensorFlow.",
@@ -32,6 +30,13 @@ class Split(StrEnum):
     train = "train"
     validation = "validation"
     test = "test"
+
+
+class Precision(StrEnum):
+    """What to compute in."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
 
 
 Model = Annotated[str, typer.Argument(help="A model's name; `backbones list` shows all.", metavar="NAME")]
@@ -100,41 +105,57 @@ def train(
     name: Model,
     framework: Framework = "torch",
     dataset: DatasetName = "mnist",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training images; the recipe's if left out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes initial weights, order and augmentation.")] = 0,
+    precision: Annotated[
+        Precision, typer.Option(help="bf16: faster where the processor has instructions for it.")
+    ] = Precision.fp32,
     weights: Annotated[
         Path | None, typer.Option(help="Start from these weights, not from random ones.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for weights.safetensors and record.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoint, weights.safetensors and record.json.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in --out, if there is one.")
+    ] = False,
 ) -> None:
-    """Train a model with the data set's recipe, then read the test set once.
+    """Train a model with the recipe for its data set, then read the test set once.
 
-    Without `--out` nothing is written.
+    Without `--out` nothing is written. With it, a checkpoint is kept after each epoch, and a run that was
+    stopped, however it was, goes on with the same command and `--resume`.
 
     Example: `backbones train lenet5 --framework tensorflow --epochs 10 --out runs/lenet5`
     """
     from dataclasses import replace
 
     from backbones.data import load
-    from backbones.training import RECIPES, evaluate, fit
+    from backbones.training import evaluate, fit, model_for, recipe_for
     from backbones.training.record import make_record
 
-    if out is not None:
-        _check_writable(out)
+    checkpoint = None if out is None else _checkpoint_in(out, resume)
     _check_names(name, framework)
     images = load(dataset)
-    model = _model_for(images, name, framework, seed=seed, weights=weights)
-    recipe = replace(RECIPES[dataset], epochs=epochs, seed=seed)
-    history = fit(model, images, recipe)
+    model = model_for(images, name, framework, seed=seed, weights=weights)
+    recipe = recipe_for(name, dataset)
+    recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=precision.value)
+    try:
+        history = fit(model, images, recipe, checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        typer.echo(f"backbones: {_how_to_go_on(checkpoint)}", err=True)
+        raise typer.Exit(130) from None
     accuracy = evaluate(model, images, "test").accuracy
     typer.echo(f"test accuracy: {accuracy:.2%}")
-    if out is not None:
+    if out is not None and checkpoint is not None:
         backbones.save_weights(model, out / "weights.safetensors")
         record = make_record(
             model=name, dataset=dataset, framework=framework, recipe=recipe, history=history,
             images=len(images.train.labels), accuracy=accuracy,
         )  # fmt: skip
         record.save(out / "record.json")
+        checkpoint.unlink()  # the run is over: there is nothing to go on with
         typer.echo(f"wrote {out / 'weights.safetensors'} and {out / 'record.json'}")
 
 
@@ -152,11 +173,37 @@ def evaluate(
     """
     from backbones.data import load
     from backbones.training import evaluate as run
+    from backbones.training import model_for
 
     _check_names(name, framework)
     images = load(dataset)
-    result = run(_model_for(images, name, framework, weights=weights), images, split.value)
+    result = run(model_for(images, name, framework, weights=weights), images, split.value)
     typer.echo(f"{split.value} accuracy: {result.accuracy:.2%}, loss: {result.loss:.4f}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Where the records are, in folders below it, too.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for results.md and the curves (SVG).")] = None,
+) -> None:
+    """Show what recorded runs reached: a table, and with `--out` the curves of each net.
+
+    Example: `backbones report runs --out report`
+    """
+    from backbones import figures
+    from backbones.files import write_whole
+    from backbones.training.report import histories, load_records, results_table
+
+    table = results_table(folder)
+    typer.echo(table)
+    if out is None:
+        return
+    texts = {"results.md": table + "\n"}
+    for model, dataset in sorted({key[:2] for key in load_records(folder)}):
+        texts[f"{model}-{dataset}.svg"] = figures.to_svg(figures.curves(histories(model, dataset, folder)))
+    for name, text in texts.items():
+        write_whole(out / name, partial(Path.write_text, data=text))
+    typer.echo(f"wrote {', '.join(texts)} to {out}")
 
 
 def _check_names(name: str, framework: str) -> None:
@@ -165,11 +212,21 @@ def _check_names(name: str, framework: str) -> None:
     require_framework(framework)
 
 
-def _model_for(images: Dataset, name: str, framework: str, **options: Any) -> Any:
-    """A model with as many channels and classes as the data has."""
-    return backbones.create_model(
-        name, framework, in_channels=images.train_images.shape[-1], num_classes=len(images.classes), **options
-    )
+def _checkpoint_in(folder: Path, resume: bool) -> Path:
+    """Where a run keeps what it goes on from; an unfinished run there is neither lost nor mistaken for this one."""
+    _check_writable(folder)
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists() and not resume:
+        raise BackbonesError(
+            f"{folder} holds an unfinished run; add --resume to go on with it, or choose another --out"
+        )
+    return checkpoint
+
+
+def _how_to_go_on(checkpoint: Path | None) -> str:
+    if checkpoint is None or not checkpoint.exists():
+        return "interrupted; no epoch was kept"
+    return f"interrupted; {checkpoint} holds every finished epoch: the same command with --resume goes on from it"
 
 
 def _check_writable(folder: Path) -> None:

@@ -6,7 +6,6 @@ A safetensors file holds arrays and text, no code; of other files, no code is ru
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.numpy import save_file
 
 from backbones import convert
 from backbones.errors import BackbonesError
+from backbones.files import write_whole
 from backbones.registry import changes_of, require_framework
 from backbones.spec import Spec
 
@@ -33,16 +33,9 @@ def save_weights(model: Any, path: str | Path) -> None:
     Raises:
         BackbonesError: If the file cannot be written.
     """
-    path = Path(path)
     metadata = {"backbones": json.dumps(_identity(convert.config_of(model)))}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-            part = Path(folder) / path.name
-            save_file(convert.state(model), part, metadata)
-            part.replace(path)
-    except OSError as error:
-        raise BackbonesError(f"cannot write {path}: {error.strerror or error}") from error
+    weights = convert.state(model)
+    write_whole(path, lambda part: save_file(weights, part, metadata))
 
 
 def load_weights(model: Any, path: str | Path) -> None:

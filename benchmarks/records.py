@@ -3,26 +3,34 @@
     python -m benchmarks.records                 # run what is missing
     python -m benchmarks.records --readme-only   # only write the README's table anew
 
-Each run is a process of its own, so that neither memory nor random state passes from one to the next.
+Each run is a process of its own, so that neither memory nor random state passes from one to the next, on a core
+of its own: two runs side by side get more done than one on two cores. Stopped at any moment, the same command
+goes on with the epochs that are missing: what is not finished is kept in `runs/`.
 """
 
 from __future__ import annotations
 
+import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from tqdm import tqdm
 
 import backbones
+from backbones import data
+from backbones.training import model_for, recipe_for
 from backbones.training.report import RECORDS, results_table
 
 README = Path("README.md")
+UNFINISHED = Path("runs")  # checkpoints and weights, not committed
 BETWEEN_MARKERS = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- /results -->)", re.DOTALL)
 
 
@@ -45,10 +53,14 @@ class Run:
         )
 
 
+def _runs(model: str, dataset: str, seeds: int) -> list[Run]:
+    epochs = recipe_for(model, dataset).epochs
+    # In turns, so that a slow hour of the machine hits both.
+    return [Run(model, dataset, f, epochs, seed) for seed in range(seeds) for f in ("torch", "tensorflow")]
+
+
 RUNS = [
-    Run("lenet5", "mnist", framework, epochs=10, seed=seed)
-    for seed in range(5)
-    for framework in ("torch", "tensorflow")  # in turns, so that a slow hour of the machine hits both
+    *_runs("lenet5", "mnist", seeds=5),
 ]
 
 
@@ -57,26 +69,42 @@ def main(
 ) -> None:
     """Run what is missing, then refresh the README's results table."""
     missing = [] if readme_only else [run for run in RUNS if not run.path.exists()]
-    for index, run in enumerate(missing):
-        print(f"run {index + 1} of {len(missing)}: {run.path.stem}", flush=True)
-        record(run)
+    free = queue.SimpleQueue[int]()
+    cores = sorted(os.sched_getaffinity(0)) if missing else [0]
+    for core in cores:
+        free.put(core)
+    with ThreadPoolExecutor(len(cores)) as pool:
+        list(tqdm(pool.map(lambda run: record(run, free), missing), total=len(missing), disable=not missing))
     README.write_text(BETWEEN_MARKERS.sub(lambda _: results_table() + "\n", README.read_text()))
 
 
-def record(run: Run) -> None:
-    """Train with the command line that readers use, and keep the record.
+def record(run: Run, free: queue.SimpleQueue[int]) -> None:
+    """Train with the command line that readers use, on one core, and keep the record.
 
     Both frameworks start from the same weights of a seed: those that PyTorch draws.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        start = Path(folder) / "start.safetensors"
-        backbones.save_weights(backbones.create_model(run.model, framework="torch", seed=run.seed), start)
-        command = ["train", run.model, "--framework", run.framework, "--dataset", run.dataset]
-        command += ["--epochs", str(run.epochs), "--seed", str(run.seed)]
-        command += ["--weights", str(start), "--out", folder]
-        subprocess.run([sys.executable, "-m", "backbones.cli", *command], check=True)
-        run.path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(folder) / "record.json", run.path)
+    folder = UNFINISHED / run.path.stem
+    start = folder / "start.safetensors"
+    if not start.exists():
+        model = model_for(data.load(run.dataset), run.model, "torch", seed=run.seed)
+        backbones.save_weights(model, start)
+    command = ["train", run.model, "--framework", run.framework, "--dataset", run.dataset]
+    command += ["--epochs", str(run.epochs), "--seed", str(run.seed)]
+    command += ["--weights", str(start), "--out", str(folder), "--resume"]
+    core = free.get()
+    try:
+        with (folder / "log.txt").open("a") as log:
+            subprocess.run(
+                [sys.executable, "-m", "backbones.cli", *command],
+                check=True,
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            )
+    finally:
+        free.put(core)
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "record.json", run.path)
 
 
 if __name__ == "__main__":

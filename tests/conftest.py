@@ -172,10 +172,8 @@ def keras_loss(model, outputs, labels):
     return cross_entropy(logits) + sum(model.config.auxiliary_weight * cross_entropy(h) for h in heads)
 
 
-@pytest.fixture
-def tiny(monkeypatch):
+def make_tiny():
     """A data set of 640 + 160 images whose class is written all over them, so that a net can learn it at once."""
-    monkeypatch.setattr(data, "VALIDATION_SIZE", 160)
     rng = np.random.default_rng(1)
     templates = rng.integers(0, 256, (10, 28, 28, 1))
 
@@ -185,4 +183,11 @@ def tiny(monkeypatch):
         return noisy.astype(np.uint8), labels
 
     train, test = draw(800), draw(200)
+    data.VALIDATION_SIZE = 160
     return data.Dataset("tiny", *train, *test, tuple("0123456789"), mean=0.5, std=0.3)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(data, "VALIDATION_SIZE", 160)  # undone after the test
+    return make_tiny()

@@ -1,5 +1,9 @@
 """The two loops learn, learn the same, and record what they did."""
 
+import errno
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import keras
@@ -16,11 +20,13 @@ from conftest import (
     torch_loss,
     without_dropout,
 )
+from safetensors.numpy import load_file
 
 import backbones
-from backbones import convert
+from backbones import convert, data
 from backbones.data import Augmentation
 from backbones.training import Evaluation, History, Recipe, evaluate, fit
+from backbones.training import run as training_run
 from backbones.training import torch as training_torch
 from backbones.training.record import Record, make_record
 from backbones.training.report import RECORDS, load_records
@@ -104,6 +110,104 @@ def test_training_mode_is_on_for_training_and_off_afterwards(tiny):
     assert net.training
 
 
+KILLED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, "tests")
+from conftest import make_tiny
+import backbones
+from backbones.training import Recipe, fit
+
+framework, folder = sys.argv[1], Path(sys.argv[2])
+model = backbones.create_model("alexnet_mini", framework, seed=0)  # has dropout: its random state counts
+recipe = Recipe(epochs=3, batch_size=64, learning_rate=1e-3, label_smoothing=0.1)
+fit(model, make_tiny(), recipe, checkpoint=folder / "checkpoint.safetensors")
+backbones.save_weights(model, folder / "weights.safetensors")
+"""
+
+
+@both
+def test_a_killed_run_goes_on_to_the_same_weights(framework, tmp_path):
+    """Killed by the system at any moment, then started again: bit for bit what an unbroken run gives."""
+    command = [sys.executable, "-c", KILLED, framework]
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    subprocess.run([*command, str(straight)], check=True, capture_output=True)
+    process = subprocess.Popen([*command, str(broken)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    process.stdout.readline()  # the first epoch's line: its checkpoint is written, the second epoch runs
+    time.sleep(0.2)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert (broken / "checkpoint.safetensors").exists()
+    again = subprocess.run([*command, str(broken)], check=True, capture_output=True, text=True)
+    assert "epoch   1" not in again.stdout
+    expected, got = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
+    for key, value in expected.items():
+        np.testing.assert_array_equal(got[key], value, err_msg=key)
+
+
+@both
+def test_a_checkpoint_of_another_run_is_refused(framework, tiny, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    once = replace(small, epochs=1)
+    fit(backbones.create_model("lenet5", framework), tiny, once, progress=False, checkpoint=path)
+    for recipe, name, said in (
+        (replace(once, learning_rate=0.5), "lenet5", "its learning_rate is 0.003, not 0.5"),
+        (once, "alexnet_mini", "its model is 'lenet5', not 'alexnet_mini'"),
+    ):
+        with pytest.raises(backbones.BackbonesError, match=said):
+            fit(backbones.create_model(name, framework), tiny, recipe, checkpoint=path)
+    other = backbones.create_model("lenet5", FRAMEWORKS[framework == "torch"])
+    with pytest.raises(backbones.BackbonesError, match="state of another framework"):
+        fit(other, tiny, once, checkpoint=path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(backbones.BackbonesError, match="is not a checkpoint of a training run"):
+        fit(backbones.create_model("lenet5", framework), tiny, once, checkpoint=path)
+
+
+@both
+def test_a_full_disk_loses_no_earlier_checkpoint(framework, tiny, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.safetensors"
+    whole = training_run.save_file
+
+    def fail_later(arrays, part, metadata):
+        if path.exists():
+            part.write_bytes(b"half a checkpo")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(arrays, part, metadata)
+
+    monkeypatch.setattr(training_run, "save_file", fail_later)
+    with pytest.raises(backbones.BackbonesError, match=r"cannot write .*checkpoint.*: No space left"):
+        fit(backbones.create_model("lenet5", framework, seed=0), tiny, small, progress=False, checkpoint=path)
+    monkeypatch.undo()
+    monkeypatch.setattr(data, "VALIDATION_SIZE", 160)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    model = backbones.create_model("lenet5", framework, seed=0)
+    assert len(fit(model, tiny, small, progress=False, checkpoint=path).epochs) == 3
+
+
+@both
+def test_a_loss_that_is_no_number_stops_the_run(framework, tiny):
+    wild = replace(small, learning_rate=1e30, warmup=0.0)
+    with pytest.raises(
+        backbones.BackbonesError, match=r"loss became (nan|inf) by step \d+ of epoch 1, at .*try"
+    ):
+        fit(backbones.create_model("lenet5", framework, seed=0), tiny, wild, progress=False)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_both_losses_smooth_labels_alike(precision, tiny):
+    left = backbones.create_model("lenet5", framework="torch", seed=0)
+    right = convert.to_tensorflow(left)
+    recipe = replace(small, epochs=1, label_smoothing=0.1, precision=precision)
+    losses = [fit(m, tiny, recipe, progress=False).epochs[0].train_loss for m in (left, right)]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3 if precision == "fp32" else 2e-2)
+    plain = fit(convert.to_torch(right), tiny, replace(recipe, label_smoothing=0), progress=False)
+    assert abs(plain.epochs[0].train_loss - losses[0]) > 0.01
+
+
 def test_learning_rate_climbs_then_falls():
     rates = Recipe(epochs=2, learning_rate=0.1, warmup=0.25).learning_rates(50)
     assert len(rates) == 100
@@ -169,7 +273,7 @@ def test_a_record_survives_the_disk_and_has_the_agreed_keys(tmp_path, tiny):
     assert Record.load(tmp_path / "a" / "record.json") == record
     assert set(vars(record)) == {
         "model", "dataset", "framework", "framework_version", "seed", "epochs", "history", "test_accuracy",
-        "seconds", "images_per_second", "commit", "cpu", "recipe",
+        "seconds", "images_per_second", "commit", "cpu", "peak_memory", "recipe",
     }  # fmt: skip
     assert History.from_json(record.history) == history
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["record.json"]

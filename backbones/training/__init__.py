@@ -1,16 +1,30 @@
 """Training and evaluation: one recipe, one readable loop per framework, one record of what came out."""
 
+from pathlib import Path
 from typing import Any
 
 from backbones.data import Dataset
 from backbones.training.evaluation import Evaluation, evaluate
+from backbones.training.fitting import model_for
 from backbones.training.history import Epoch, History
-from backbones.training.recipe import RECIPES, Recipe
+from backbones.training.recipe import RECIPES, Recipe, recipe_for
 
-__all__ = ["RECIPES", "Epoch", "Evaluation", "History", "Recipe", "evaluate", "fit"]
+__all__ = [
+    "RECIPES",
+    "Epoch",
+    "Evaluation",
+    "History",
+    "Recipe",
+    "evaluate",
+    "fit",
+    "model_for",
+    "recipe_for",
+]
 
 
-def fit(model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool = True) -> History:
+def fit(
+    model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool = True, checkpoint: Path | None = None
+) -> History:
     """Train a model of either framework by its own loop: see `backbones.training.torch` and `.tensorflow`.
 
     Args:
@@ -18,9 +32,11 @@ def fit(model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool = True) 
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
+        checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
 
     Raises:
-        BackbonesError: If the model is of neither framework or does not fit the data set.
+        BackbonesError: If the model is of neither framework or does not fit the data set, the checkpoint is of
+            another run or cannot be written, or the loss is no longer a number.
     """
     from backbones.convert import framework_of
 
@@ -28,4 +44,4 @@ def fit(model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool = True) 
         from backbones.training import torch as loop
     else:
         from backbones.training import tensorflow as loop  # type: ignore[no-redef]
-    return loop.fit(model, dataset, recipe, progress=progress)
+    return loop.fit(model, dataset, recipe, progress=progress, checkpoint=checkpoint)

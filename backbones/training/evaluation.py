@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from backbones.convert import framework_of
 from backbones.data import Dataset, Split, batches
 from backbones.errors import BackbonesError
+from backbones.training.fitting import input_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,31 +99,3 @@ def _torch_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
 def _keras_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
     for images, _ in stream:
         yield model.predict_on_batch(images)
-
-
-def input_padding(model: Any, dataset: Dataset) -> int:
-    """Pixels to add on each side of a data set's images so that they fit the model: 2 from 28 to 32.
-
-    Raises:
-        BackbonesError: If the images are too large, or the model has another number of channels or too few
-            classes.
-    """
-    config = getattr(model, "config", None)
-    if config is None:  # a net of the reader's own, which must fit as it is
-        return 0
-    height, _, channels = dataset.train_images.shape[1:]
-    if config.in_channels != channels:
-        raise BackbonesError(
-            f"{config.name} was built for {config.in_channels} input channels, {dataset.name} has {channels}"
-        )
-    if config.num_classes < len(dataset.classes):
-        raise BackbonesError(
-            f"{config.name} was built for {config.num_classes} classes, "
-            f"{dataset.name} has {len(dataset.classes)}"
-        )
-    missing = config.input_size - height
-    if missing < 0 or missing % 2:
-        raise BackbonesError(
-            f"{config.name} takes images of {config.input_size} pixels, {dataset.name} has {height}"
-        )
-    return missing // 2

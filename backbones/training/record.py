@@ -7,12 +7,13 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from backbones.errors import BackbonesError
+from backbones.files import write_whole
 from backbones.training.history import History
 from backbones.training.recipe import Recipe
 
@@ -35,7 +36,8 @@ class Record:
         seconds: Training steps alone.
         images_per_second: Training images over those seconds.
         commit: Of this repository, with "-dirty" where files differed from it, or "unknown".
-        cpu: The processor's name and the number of cores.
+        cpu: The processor's name and the number of cores that the run was given.
+        peak_memory: The most memory that the process held at any time, in bytes.
         recipe: Every number of the recipe.
     """
 
@@ -51,6 +53,7 @@ class Record:
     images_per_second: float
     commit: str
     cpu: str
+    peak_memory: int
     recipe: dict[str, Any]
 
     def save(self, path: str | Path) -> None:
@@ -59,16 +62,8 @@ class Record:
         Raises:
             BackbonesError: If it cannot be written.
         """
-        path = Path(path)
         text = json.dumps(asdict(self), indent=1) + "\n"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as part:
-                part.write(text)
-            Path(part.name).chmod(0o644)
-            Path(part.name).replace(path)
-        except OSError as error:
-            raise BackbonesError(f"cannot write {path}: {error.strerror or error}") from error
+        write_whole(path, lambda part: part.write_text(text))
 
     @classmethod
     def load(cls, path: str | Path) -> Record:
@@ -117,6 +112,7 @@ def make_record(
         images_per_second=round(images * recipe.epochs / history.seconds),
         commit=commit(),
         cpu=cpu(),
+        peak_memory=peak_memory(),
         recipe=recipe.to_json(),
     )
 
@@ -140,9 +136,20 @@ def commit() -> str:
 
 
 def cpu() -> str:
-    """The processor's name and the number of cores."""
+    """The processor's name and the number of cores that this process may use."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} core{'s' if cores != 1 else ''}"
+
+
+def peak_memory() -> int:
+    """The most memory that this process held at any time, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

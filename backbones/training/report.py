@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from tabulate import tabulate
 
 from backbones.errors import BackbonesError
+from backbones.training.history import History
 from backbones.training.record import REPOSITORY, Record
 
 RECORDS = REPOSITORY / "docs" / "results" / "records"
@@ -19,12 +20,12 @@ Key = tuple[str, str, str, int]  # model, data set, framework, epochs
 
 
 def load_records(folder: Path = RECORDS) -> dict[Key, list[Record]]:
-    """All records of a folder, grouped by model, data set, framework and epochs; each group by seed.
+    """All records of a folder and those below it, grouped by model, data set, framework and epochs; each group by seed.
 
     Raises:
         BackbonesError: If there is none, or one is not readable.
     """
-    records = [Record.load(path) for path in sorted(Path(folder).glob("*.json"))]
+    records = [Record.load(path) for path in sorted(Path(folder).rglob("*.json"))]
     if not records:
         raise BackbonesError(f"no records (*.json) in {folder}")
     groups: dict[Key, list[Record]] = defaultdict(list)
@@ -35,6 +36,18 @@ def load_records(folder: Path = RECORDS) -> dict[Key, list[Record]]:
 
 def _order(record: Record) -> tuple:
     return record.model, record.dataset, record.framework != "torch", record.epochs, record.seed
+
+
+def histories(model: str, dataset: str, folder: Path = RECORDS) -> dict[str, list[History]]:
+    """What each framework's runs of a model went through; with the number of epochs where that varies."""
+    groups = {k: v for k, v in load_records(folder).items() if k[:2] == (model, dataset)}
+    several = len({epochs for *_, epochs in groups}) > 1
+    return {
+        FRAMEWORK_LABELS[framework] + (f", {epochs} epochs" if several else ""): [
+            History.from_json(record.history) for record in records
+        ]
+        for (_, _, framework, epochs), records in groups.items()
+    }
 
 
 def accuracy_text(records: list[Record]) -> str:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from backbones.data import Dataset, batches
-from backbones.training.evaluation import evaluate, input_padding
-from backbones.training.history import Epoch, History
+from backbones.data import Dataset
+from backbones.errors import BackbonesError
+from backbones.training.history import History
 from backbones.training.progress import Progress
 from backbones.training.recipe import Recipe
+from backbones.training.run import Arrays, Run
 
 # Steps that run inside one call of the compiled graph. Each call costs Python time; one step of a small net
 # is over before Python is back.
 STEPS_PER_CALL = 39
 
 
-def fit(model: keras.Model, dataset: Dataset, recipe: Recipe, *, progress: bool = True) -> History:
+def fit(
+    model: keras.Model,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    progress: bool = True,
+    checkpoint: Path | None = None,
+) -> History:
     """Train on the training split, and look at the validation split after each epoch.
 
     Args:
@@ -28,54 +39,53 @@ def fit(model: keras.Model, dataset: Dataset, recipe: Recipe, *, progress: bool 
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
+        checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
 
     Raises:
-        BackbonesError: If the model does not fit the data set.
+        BackbonesError: If the model does not fit the data set, the checkpoint is of another run or cannot be
+            written, or the loss is no longer a number.
     """
-    steps = recipe.steps_per_epoch(len(dataset.train.labels))
-    rates = recipe.learning_rates(steps)
-    padding = input_padding(model, dataset)
+    run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
+    compile_for(model, recipe, run.rates)
+    if run.saved is not None:
+        restore(model, run.saved)
+    for epoch in run.epochs_to_do:
+        with run.bar(epoch) as bar:
+            start = time.perf_counter()
+            stream = as_tf_dataset(partial(run.batches, epoch), run.steps)
+            # One call of `fit` per epoch: Keras forgets nothing between them, and each epoch is one stream.
+            logs = model.fit(stream, shuffle=False, verbose=0, callbacks=[_Watch(run, epoch, bar)]).history
+            seconds = time.perf_counter() - start
+            loss, accuracy = float(logs["loss"][0]), float(logs["accuracy"][0])
+            bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model)))
+    return run.history
+
+
+def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) -> None:
+    """Give the model the recipe's precision, optimizer and loss."""
+    if recipe.precision == "bf16":
+        for layer in model.layers:
+            layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
     model.compile(
         make_optimizer(recipe, rates),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        cross_entropy(recipe.label_smoothing),
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_CALL,
         jit_compile=False,  # XLA is several times slower on a CPU
     )
-    history = History()
-    for epoch in range(recipe.epochs):
-        stream = as_tf_dataset(
-            lambda epoch=epoch: batches(
-                dataset.train,
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
-                epoch=epoch,
-                augmentation=recipe.augmentation,
-                mean=dataset.mean,
-                std=dataset.std,
-                padding=padding,
-            ),
-            steps,
-        )
-        start = time.perf_counter()
-        with Progress(epoch, recipe.epochs, steps, recipe.batch_size, show=progress) as bar:
-            # One call of `fit` per epoch: Keras forgets nothing between them, and each epoch is one stream.
-            logs = model.fit(stream, shuffle=False, verbose=0, callbacks=[_Bar(bar)]).history
-            seconds = time.perf_counter() - start
-            validation = evaluate(model, dataset, "validation")
-            history.epochs.append(
-                Epoch(
-                    epoch + 1,
-                    float(rates[(epoch + 1) * steps - 1]),
-                    float(logs["loss"][0]),
-                    float(logs["accuracy"][0]),
-                    validation.loss,
-                    validation.accuracy,
-                    seconds,
-                )
-            )
-            bar.finish(history.epochs[-1])
-    return history
+    model.optimizer.build(model.trainable_variables)
+
+
+def cross_entropy(label_smoothing: float) -> Any:
+    """Cross-entropy from logits. Keras smooths labels only where they are vectors, so that is what they become."""
+    if not label_smoothing:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    of_vectors = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+
+    def smoothed(labels, logits):
+        return of_vectors(tf.one_hot(tf.cast(tf.reshape(labels, [-1]), tf.int32), logits.shape[-1]), logits)
+
+    return smoothed
 
 
 def make_optimizer(recipe: Recipe, rates: NDArray[np.float32]) -> keras.optimizers.Optimizer:
@@ -108,14 +118,35 @@ def as_tf_dataset(make_batches, steps: int) -> tf.data.Dataset:
     return stream.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
 
 
-class _Bar(keras.callbacks.Callback):
-    """Moves the progress bar; Keras calls it once per `STEPS_PER_CALL` steps."""
+class _Watch(keras.callbacks.Callback):
+    """Moves the progress bar and checks the loss; Keras calls it once per `STEPS_PER_CALL` steps."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, run: Run, epoch: int, bar: Progress) -> None:
         super().__init__()
-        self.bar, self.done = bar, 0
+        self.run, self.epoch, self.bar, self.done = run, epoch, bar, 0
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
+        self.run.check(float(logs["loss"]), self.epoch, batch)
         self.bar.update(batch + 1 - self.done, float(logs["loss"]), float(logs["accuracy"]))
         self.done = batch + 1
+
+
+def arrays_of(model: keras.Model) -> Arrays:
+    """All that the rest of the run depends on: weights, dropout's random state, the optimizer's running means."""
+    return {name: np.asarray(variable) for name, variable in _variables(model).items()}
+
+
+def restore(model: keras.Model, arrays: Arrays) -> None:
+    """The way back from `arrays_of`."""
+    variables = _variables(model)
+    if variables.keys() != arrays.keys():
+        raise BackbonesError("the checkpoint holds the state of another framework or of another net")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def _variables(model: keras.Model) -> dict[str, Any]:
+    # The last part of a path alone: the parts before it count how many such things this process has made.
+    both = [*model.variables, *model.optimizer.variables]
+    return {f"{index}.{variable.path.split('/')[-1]}": variable for index, variable in enumerate(both)}

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.data import Dataset, batches, prefetch
-from backbones.training.evaluation import evaluate, input_padding
-from backbones.training.history import Epoch, History
-from backbones.training.progress import Progress
+from backbones.data import Dataset, prefetch
+from backbones.errors import BackbonesError
+from backbones.training.history import History
 from backbones.training.recipe import Recipe
+from backbones.training.run import Arrays, Run
 
 
-def fit(model: nn.Module, dataset: Dataset, recipe: Recipe, *, progress: bool = True) -> History:
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    progress: bool = True,
+    checkpoint: Path | None = None,
+) -> History:
     """Train on the training split, and look at the validation split after each epoch.
 
     Args:
@@ -24,71 +32,64 @@ def fit(model: nn.Module, dataset: Dataset, recipe: Recipe, *, progress: bool = 
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
+        checkpoint: A file to write after each epoch. If it is there, the run goes on from it, to the very same
+            weights as one that was never interrupted.
 
     Raises:
-        BackbonesError: If the model does not fit the data set.
+        BackbonesError: If the model does not fit the data set, the checkpoint is of another run or cannot be
+            written, or the loss is no longer a number.
     """
-    steps = recipe.steps_per_epoch(len(dataset.train.labels))
-    rates = recipe.learning_rates(steps)
-    padding = input_padding(model, dataset)
+    run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
     optimizer = make_optimizer(model, recipe)
-    history = History()
-    for epoch in range(recipe.epochs):
-        stream = prefetch(
-            batches(
-                dataset.train,
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
-                epoch=epoch,
-                augmentation=recipe.augmentation,
-                mean=dataset.mean,
-                std=dataset.std,
-                padding=padding,
-            )
-        )
-        model.train()
-        total_loss, right = 0.0, 0
-        start = time.perf_counter()
-        with Progress(epoch, recipe.epochs, steps, recipe.batch_size, show=progress) as bar:
-            for step, (images, labels) in enumerate(stream):
-                optimizer.param_groups[0]["lr"] = float(rates[epoch * steps + step])
-                # A view, not a copy: N x C x H x W whose memory order stays N x H x W x C ("channels last").
-                x, y = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
-                logits, loss = forward(model, x, y)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total_loss += loss.item()
-                right += int((logits.detach().argmax(1) == y).sum())
-                seen = (step + 1) * recipe.batch_size
-                bar.update(1, total_loss / (step + 1), right / seen)
-            seconds = time.perf_counter() - start
-            validation = evaluate(model, dataset, "validation")
-            history.epochs.append(
-                Epoch(
-                    epoch + 1,
-                    float(rates[(epoch + 1) * steps - 1]),
-                    total_loss / steps,
-                    right / (steps * recipe.batch_size),
-                    validation.loss,
-                    validation.accuracy,
-                    seconds,
-                )
-            )
-            bar.finish(history.epochs[-1])
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)  # for dropout
+        if run.saved is not None:
+            restore(model, optimizer, run.saved)
+        for epoch in run.epochs_to_do:
+            with run.bar(epoch) as bar:
+                start = time.perf_counter()
+                loss, accuracy = train_epoch(model, optimizer, run, epoch, bar)
+                seconds = time.perf_counter() - start
+                bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model, optimizer)))
     model.eval()
-    return history
+    return run.history
 
 
-def forward(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def train_epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, run: Run, epoch: int, bar: Any
+) -> tuple[float, float]:
+    """Go through the training images once; the mean loss and the share of right answers on the way."""
+    recipe = run.recipe
+    model.train()
+    total_loss, right = 0.0, 0
+    for step, (images, labels) in enumerate(prefetch(run.batches(epoch))):
+        optimizer.param_groups[0]["lr"] = float(run.rates[epoch * run.steps + step])
+        # A view, not a copy: N x C x H x W whose memory order stays N x H x W x C ("channels last").
+        x, y = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+            logits, loss = forward(model, x, y, recipe.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        run.check(loss.item(), epoch, step)
+        total_loss += loss.item()
+        right += int((logits.detach().argmax(1) == y).sum())
+        bar.update(1, total_loss / (step + 1), right / ((step + 1) * recipe.batch_size))
+    return total_loss / run.steps, right / (run.steps * recipe.batch_size)
+
+
+def forward(model: nn.Module, x: Tensor, y: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
     """The logits and the loss. Those of auxiliary heads count in the loss as the net's spec says."""
+
+    def cross_entropy(logits: Tensor) -> Tensor:
+        return F.cross_entropy(logits, y, label_smoothing=label_smoothing)
+
     outputs = model(x)
     if not isinstance(outputs, tuple):
-        return outputs, F.cross_entropy(outputs, y)
+        return outputs, cross_entropy(outputs)
     logits, *heads = outputs
     spec: Any = model.config
-    auxiliary = sum(F.cross_entropy(head, y) for head in heads)
-    return logits, F.cross_entropy(logits, y) + spec.auxiliary_weight * auxiliary
+    return logits, cross_entropy(logits) + spec.auxiliary_weight * sum(map(cross_entropy, heads))
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -101,3 +102,29 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         weight_decay=recipe.weight_decay,
         fused=True,  # one pass over all weights instead of several per weight
     )
+
+
+def arrays_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> Arrays:
+    """All that the rest of the run depends on: weights, the optimizer's running means, the random state."""
+    tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
+    tensors["random"] = torch.get_rng_state()
+    return {key: value.detach().contiguous().numpy() for key, value in tensors.items()}
+
+
+def restore(model: nn.Module, optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
+    """The way back from `arrays_of`."""
+    if "random" not in arrays:
+        raise BackbonesError("the checkpoint holds the state of another framework")
+    tensors = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
+    model.load_state_dict(
+        {key.removeprefix("model."): v for key, v in tensors.items() if key[:6] == "model."}
+    )
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["random"])

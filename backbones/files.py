@@ -1,0 +1,33 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from backbones.errors import BackbonesError
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then put it in place; what was there stays until then.
+
+    Args:
+        path: The file. Its folder is made if missing.
+        write: Is given the path to write to.
+
+    Raises:
+        BackbonesError: If it cannot be written, for want of room or of permission.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+            part = Path(folder) / path.name
+            write(part)
+            part.replace(path)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise BackbonesError(f"cannot write {path}: {reason or error}") from error

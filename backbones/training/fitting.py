@@ -1,0 +1,59 @@
+"""What makes a net and a data set fit each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backbones.data import Dataset
+from backbones.errors import BackbonesError
+from backbones.registry import create_model, find_spec
+
+
+def model_for(dataset: Dataset, name: str, framework: str = "torch", **options: Any) -> Any:
+    """A model with as many channels and classes as a data set has.
+
+    Nets that are made for small images of any size get the size of these. Others keep their own, and
+    `input_padding` says how wide a black border the images need.
+
+    Args:
+        dataset: From `backbones.data.load`.
+        name: A name from `backbones.list_models()`.
+        framework: `"torch"` or `"tensorflow"`.
+        options: As for `backbones.create_model`.
+
+    Raises:
+        BackbonesError: As `backbones.create_model`.
+    """
+    _, side, _, channels = dataset.train_images.shape
+    _, spec = find_spec(name)
+    if getattr(spec, "small_images", False):
+        options["input_size"] = side
+    return create_model(name, framework, in_channels=channels, num_classes=len(dataset.classes), **options)
+
+
+def input_padding(model: Any, dataset: Dataset) -> int:
+    """Pixels to add on each side of a data set's images so that they fit the model: 2 from 28 to 32.
+
+    Raises:
+        BackbonesError: If the images are too large, or the model has another number of channels or too few
+            classes.
+    """
+    config = getattr(model, "config", None)
+    if config is None:  # a net of the reader's own, which must fit as it is
+        return 0
+    height, _, channels = dataset.train_images.shape[1:]
+    if config.in_channels != channels:
+        raise BackbonesError(
+            f"{config.name} was built for {config.in_channels} input channels, {dataset.name} has {channels}"
+        )
+    if config.num_classes < len(dataset.classes):
+        raise BackbonesError(
+            f"{config.name} was built for {config.num_classes} classes, "
+            f"{dataset.name} has {len(dataset.classes)}"
+        )
+    missing = config.input_size - height
+    if missing < 0 or missing % 2:
+        raise BackbonesError(
+            f"{config.name} takes images of {config.input_size} pixels, {dataset.name} has {height}"
+        )
+    return missing // 2
