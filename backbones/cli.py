@@ -162,14 +162,20 @@ def train(
 @app.command()
 def evaluate(
     name: Model,
-    weights: Annotated[Path, typer.Option(help="A file that `backbones train` wrote, in either framework.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that `backbones train` wrote, in either framework; if left out, the weights that come "
+            "with the package for this data set."
+        ),
+    ] = None,
     framework: Framework = "torch",
     dataset: DatasetName = "mnist",
     split: Annotated[Split, typer.Option(help="Which images.")] = Split.test,
 ) -> None:
     """Load weights into a model of either framework and measure its accuracy.
 
-    Example: `backbones evaluate lenet5 --weights runs/lenet5/weights.safetensors --framework torch`
+    Example: `backbones evaluate lenet5 --weights runs/lenet5/weights.safetensors --framework tensorflow`
     """
     from backbones.data import load
     from backbones.training import evaluate as run
@@ -177,7 +183,7 @@ def evaluate(
 
     _check_names(name, framework)
     images = load(dataset)
-    result = run(model_for(images, name, framework, weights=weights), images, split.value)
+    result = run(model_for(images, name, framework, weights=weights or dataset), images, split.value)
     typer.echo(f"{split.value} accuracy: {result.accuracy:.2%}, loss: {result.loss:.4f}")
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from backbones.alexnet import spec as alexnet
+from backbones.download import SOURCES
 from backbones.errors import BackbonesError
 from backbones.inception import spec as inception
 from backbones.ledger import summarize
@@ -129,7 +130,8 @@ def create_model(
         in_channels: Channels of the input; the paper's number if None.
         input_size: Side of the square input in pixels; the paper's number if None.
         seed: Fixes the initial weights, without touching the framework's global generator. None draws anew.
-        weights: A file that `load_weights` reads.
+        weights: A file that `load_weights` reads, or the name of a data set: `"mnist"`, `"fashion-mnist"`. Then
+            the net gets the weights that were trained on it here, and what is None above fits that data set.
         changes: Other fields of the net's spec, each documented there.
 
     Returns:
@@ -143,9 +145,18 @@ def create_model(
     >>> create_model("lenet5", framework="torch", seed=0).conv1
     Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
     """
-    from backbones.weights import load_weights  # which needs this module
+    from backbones.weights import load_weights, options_of, shipped  # which need this module
 
-    spec = resolve(name, num_classes=num_classes, in_channels=in_channels, input_size=input_size, **changes)
+    asked: dict[str, Any] = {
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "input_size": input_size,
+    }
+    if weights in SOURCES:
+        find_spec(name)
+        weights = shipped(name, str(weights))
+        asked = options_of(weights) | {key: value for key, value in asked.items() if value is not None}
+    spec = resolve(name, **asked, **changes)
     model = build(spec, framework, seed)
     if weights is not None:
         load_weights(model, weights)

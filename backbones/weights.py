@@ -20,6 +20,8 @@ from backbones.files import write_whole
 from backbones.registry import changes_of, require_framework
 from backbones.spec import Spec
 
+SHIPPED = Path(__file__).parent / "pretrained"
+
 
 def save_weights(model: Any, path: str | Path) -> None:
     """Write a model's weights, in PyTorch's names and layout, with what the model was built from.
@@ -33,9 +35,44 @@ def save_weights(model: Any, path: str | Path) -> None:
     Raises:
         BackbonesError: If the file cannot be written.
     """
-    metadata = {"backbones": json.dumps(_identity(convert.config_of(model)))}
+    spec = convert.config_of(model)
+    metadata = {"backbones": json.dumps(_identity(spec)), "input_size": str(spec.input_size)}
     weights = convert.state(model)
     write_whole(path, lambda part: save_file(weights, part, metadata))
+
+
+def shipped(name: str, dataset: str) -> Path:
+    """The file with the weights of a net trained here, which come with the package.
+
+    Args:
+        name: A name from `list_models()`.
+        dataset: What it was trained on: a name from `backbones.data.list_datasets()`.
+
+    Raises:
+        BackbonesError: If there are none; the message says which there are.
+    """
+    path = SHIPPED / f"{name}-{dataset}.safetensors"
+    if not path.exists():
+        known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
+        raise BackbonesError(
+            f"no weights of {name} trained on {dataset} come with this package; there are: {known}"
+        )
+    return path
+
+
+def options_of(path: str | Path) -> dict[str, int]:
+    """What `create_model` must be told to build the net of a file that `save_weights` wrote.
+
+    Raises:
+        BackbonesError: If the file is missing or cannot be read.
+    """
+    metadata, _ = _read(Path(path))
+    identity = json.loads(metadata["backbones"])
+    return {
+        "num_classes": identity["num_classes"],
+        "in_channels": identity["in_channels"],
+        "input_size": int(metadata["input_size"]),
+    }
 
 
 def load_weights(model: Any, path: str | Path) -> None:

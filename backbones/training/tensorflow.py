@@ -90,13 +90,36 @@ def cross_entropy(label_smoothing: float) -> Any:
 
 def make_optimizer(recipe: Recipe, rates: NDArray[np.float32]) -> keras.optimizers.Optimizer:
     """AdamW with the recipe's numbers."""
-    return keras.optimizers.AdamW(
+    return AdamW(
         RateOfStep(rates),
         beta_1=recipe.beta1,
         beta_2=recipe.beta2,
         epsilon=recipe.epsilon,
         weight_decay=recipe.weight_decay,
     )
+
+
+class AdamW(keras.optimizers.AdamW):
+    """AdamW with the steps of Loshchilov and Hutter (Algorithm 2), as PyTorch takes them.
+
+    Keras's own adds epsilon to the root of the uncorrected running mean of squares, not of the corrected one, and
+    rounds its betas to float32 before it takes their powers: its first steps are off by some millionths.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Keras has taken the weight decay from the variable already."""
+        index = self._get_variable_index(variable)
+        mean, square = self._momentums[index], self._velocities[index]
+        mean.assign_add((gradient - mean) * (1 - self.beta_1))
+        square.assign_add((gradient * gradient - square) * (1 - self.beta_2))
+        rate = tf.cast(learning_rate, variable.dtype) / self._missing(self.beta_1, variable.dtype)
+        root = tf.sqrt(square) / tf.sqrt(self._missing(self.beta_2, variable.dtype))
+        variable.assign_sub(rate * mean / (root + self.epsilon))
+
+    def _missing(self, beta: float, dtype: str) -> Any:
+        """What a running mean that began at zero still lacks of 1."""
+        step = tf.cast(self.iterations + 1, tf.float64)
+        return tf.cast(1 - tf.constant(beta, tf.float64) ** step, dtype)
 
 
 class RateOfStep(keras.optimizers.schedules.LearningRateSchedule):
