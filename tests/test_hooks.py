@@ -148,6 +148,29 @@ def test_a_failing_cell_stops_the_build_and_the_last_site_stays(site, cell, reas
     assert not (site.folder / ".site-building").exists()
 
 
+def test_notebooks_run_side_by_side_and_the_first_failure_ends_all(site):
+    """Two that wait for each other can only end well together; one that fails does not wait for the other."""
+    wait = """import time
+from pathlib import Path
+Path("{mine}").touch()
+while not Path("{other}").exists():
+    time.sleep(0.05)"""
+    site.cells("# Left", wait.format(mine="left", other="right"))
+    site.write("docs/tutorials/lenet/right.ipynb", (site.folder / NOTEBOOK).read_text())
+    site.cells("# Right", wait.format(mine="right", other="left"))
+    site.write("docs/index.md", "# Home\n")
+    code, told = site.build()
+    assert code == 0, told
+    site.cells("# Right", "1 / 0")
+    site.write("docs/tutorials/lenet/right.ipynb", (site.folder / NOTEBOOK).read_text())
+    site.cells("# Left", "import time\ntime.sleep(50)")
+    start = time.perf_counter()
+    code, told = site.build()
+    assert code == 1
+    assert "right.ipynb: cell 2 of 2 failed" in told
+    assert time.perf_counter() - start < 45
+
+
 def test_what_no_reader_should_meet_stops_the_build(site):
     site.write("site/index.html", "the last good one")
     links = "[1](gone.md) [2](../../index.md#nowhere) [3][backbones.nothing]"
