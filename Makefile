@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 data: $(STAMP)
-	@$(BIN)/backbones data mnist
+	@$(BIN)/backbones data
 
 docs: data ## Build the site into site/, with every notebook rerun
 	$(MKDOCS) build --strict

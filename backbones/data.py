@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from backbones.download import SOURCES, fetch
 from backbones.errors import BackbonesError
-
-VALIDATION_SIZE = 5000
 
 CLASSES = {
     "mnist": tuple("0123456789"),
@@ -62,7 +60,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A complete data set. The last 5,000 training images are the validation split.
+    """A data set. The last of its training images are the validation split.
 
     Attributes:
         name: A name from `list_datasets()`.
@@ -73,6 +71,7 @@ class Dataset:
         classes: The names of the classes, in the order of the labels.
         mean: Of all training pixels, scaled to 0..1.
         std: Their standard deviation.
+        validation_size: How many training images are for validation.
 
     Raises:
         BackbonesError: If arrays do not fit together or a label names no class.
@@ -86,6 +85,7 @@ class Dataset:
     classes: tuple[str, ...]
     mean: float
     std: float
+    validation_size: int = 5000
 
     def __post_init__(self) -> None:
         for labels in (self.train_labels, self.test_labels):
@@ -98,17 +98,39 @@ class Dataset:
     @property
     def train(self) -> Split:
         """What a model learns from."""
-        return Split(self.train_images[:-VALIDATION_SIZE], self.train_labels[:-VALIDATION_SIZE])
+        end = len(self.train_images) - self.validation_size
+        return Split(self.train_images[:end], self.train_labels[:end])
 
     @property
     def validation(self) -> Split:
         """What choices are made on."""
-        return Split(self.train_images[-VALIDATION_SIZE:], self.train_labels[-VALIDATION_SIZE:])
+        start = len(self.train_images) - self.validation_size
+        return Split(self.train_images[start:], self.train_labels[start:])
 
     @property
     def test(self) -> Split:
         """What is read once, at the end."""
         return Split(self.test_images, self.test_labels)
+
+    def part(self, train: int, validation: int) -> Dataset:
+        """The first images of the training and of the validation split, for quick experiments. The test split is whole.
+
+        Args:
+            train: How many training images.
+            validation: How many validation images.
+
+        Raises:
+            BackbonesError: If there are not so many.
+        """
+        for split, wanted in (("train", train), ("validation", validation)):
+            if not 1 <= wanted <= len(getattr(self, split)):
+                raise BackbonesError(
+                    f"{self.name} has {len(getattr(self, split))} {split} images, of which {wanted} cannot be taken"
+                )
+        pairs = ((self.train, train), (self.validation, validation))
+        images = np.concatenate([split.images[:count] for split, count in pairs])
+        labels = np.concatenate([split.labels[:count] for split, count in pairs])
+        return replace(self, train_images=images, train_labels=labels, validation_size=validation)
 
 
 def list_datasets() -> list[str]:

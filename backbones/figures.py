@@ -94,6 +94,22 @@ def curves(runs: Mapping[str, Sequence[History]]) -> Figure:
 
 
 @mpl.rc_context(STYLE)
+def differences(pairs: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
+    """How far two runs of the same training are apart, step by step, on a logarithmic scale.
+
+    Args:
+        pairs: Label -> the losses of both runs. Steps in which they are equal leave a gap.
+    """
+    figure, (axes,) = _figure(8, 3.6)
+    for label, (left, right) in pairs.items():
+        apart = np.abs(np.subtract(left, right))
+        axes.plot(np.arange(1, len(apart) + 1), np.where(apart > 0, apart, np.nan), label=label, linewidth=1)
+    axes.set(xlabel="step", ylabel="difference of the losses (nats)", yscale="log")
+    axes.legend(fontsize=8)
+    return figure
+
+
+@mpl.rc_context(STYLE)
 def confusion(counts: NDArray[np.integer], classes: Sequence[str]) -> Figure:
     """A confusion matrix; the diagonal is left pale, since the mistakes are of interest.
 

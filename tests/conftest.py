@@ -183,11 +183,9 @@ def make_tiny():
         return noisy.astype(np.uint8), labels
 
     train, test = draw(800), draw(200)
-    data.VALIDATION_SIZE = 160
-    return data.Dataset("tiny", *train, *test, tuple("0123456789"), mean=0.5, std=0.3)
+    return data.Dataset("tiny", *train, *test, tuple("0123456789"), mean=0.5, std=0.3, validation_size=160)
 
 
 @pytest.fixture
-def tiny(monkeypatch):
-    monkeypatch.setattr(data, "VALIDATION_SIZE", 160)  # undone after the test
+def tiny():
     return make_tiny()

@@ -63,6 +63,12 @@ def test_the_real_mnist():
     assert np.isclose(mnist.std, (mnist.train_images / 255).std())
     assert np.array_equal(mnist.train.images, mnist.train_images[:55_000])
     assert np.array_equal(mnist.validation.images, mnist.train_images[55_000:])
+    part = mnist.part(train=300, validation=20)
+    assert (len(part.train), len(part.validation), len(part.test)) == (300, 20, 10_000)
+    assert np.array_equal(part.train.images, mnist.train.images[:300])
+    assert np.array_equal(part.validation.labels, mnist.validation.labels[:20])
+    with pytest.raises(BackbonesError, match="has 5000 validation images, of which 5001 cannot be taken"):
+        mnist.part(train=300, validation=5001)
     assert np.bincount(mnist.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 

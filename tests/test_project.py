@@ -57,9 +57,9 @@ def test_each_half_works_without_the_other(framework, missing, tmp_path):
     import numpy as np, backbones
     from backbones import convert, data
     from backbones.training import Recipe, evaluate, fit
-    data.VALIDATION_SIZE = 32
     images = np.random.default_rng(0).integers(0, 256, (96, 28, 28, 1), dtype=np.uint8)
-    tiny = data.Dataset("tiny", images, np.arange(96) % 10, images, np.arange(96) % 10, tuple("0123456789"), 0.5, 0.3)
+    labels = np.arange(96) % 10
+    tiny = data.Dataset("tiny", images, labels, images, labels, tuple("0123456789"), 0.5, 0.3, validation_size=32)
     model = backbones.create_model("lenet5", {framework!r}, seed=0)
     fit(model, tiny, Recipe(epochs=1, batch_size=32), progress=False)
     backbones.save_weights(model, {str(tmp_path / "w.safetensors")!r})

@@ -30,6 +30,7 @@ from backbones.training import run as training_run
 from backbones.training import torch as training_torch
 from backbones.training.record import Record, make_record
 from backbones.training.report import RECORDS, load_records
+from benchmarks.lockstep import Walk, lockstep
 
 both = pytest.mark.parametrize("framework", FRAMEWORKS)
 small = Recipe(epochs=3, batch_size=32, learning_rate=3e-3)
@@ -48,6 +49,20 @@ def test_both_loops_go_the_same_way(tiny, augmentation):
         assert a.train_accuracy == pytest.approx(b.train_accuracy, abs=0.01)
         assert a.validation_loss == pytest.approx(b.validation_loss, rel=2 * within, abs=1e-3)
         assert a.learning_rate == b.learning_rate
+
+
+def test_both_take_the_same_steps_in_float64(tiny):
+    """No rounding to speak of: what is left would be a difference in the rule."""
+    seen = lockstep(Walk("lenet5", "mnist", "float64"), replace(tiny, name="mnist"), steps=20)
+    np.testing.assert_allclose(seen["torch"], seen["tensorflow"], rtol=1e-10)
+    assert max(seen["weights"]) < 1e-8
+
+
+def test_both_stay_together_in_float32():
+    """200 steps on real digits; the learning rate decides how fast rounding grows: see docs/compare/lockstep.md."""
+    seen = lockstep(Walk("lenet5", "mnist", "float32", slower=10), data.load("mnist"))
+    assert np.abs(np.subtract(seen["torch"], seen["tensorflow"])).max() < 1e-3
+    assert seen["torch"][-1] < 0.8 * seen["torch"][0]
 
 
 @pytest.mark.parametrize("name", backbones.list_models("lenet"))  # the others: test_models.py
@@ -182,7 +197,6 @@ def test_a_full_disk_loses_no_earlier_checkpoint(framework, tiny, tmp_path, monk
     with pytest.raises(backbones.BackbonesError, match=r"cannot write .*checkpoint.*: No space left"):
         fit(backbones.create_model("lenet5", framework, seed=0), tiny, small, progress=False, checkpoint=path)
     monkeypatch.undo()
-    monkeypatch.setattr(data, "VALIDATION_SIZE", 160)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     model = backbones.create_model("lenet5", framework, seed=0)
     assert len(fit(model, tiny, small, progress=False, checkpoint=path).epochs) == 3

@@ -12,8 +12,12 @@ from conftest import FRAMEWORKS, MODELS, images_for, light, stir, thin, to_torch
 from safetensors.torch import save_file
 
 import backbones
-from backbones import convert
+from backbones import convert, data
 from backbones.convert.pretrained import KERAS_APPLICATIONS, TORCHVISION
+from backbones.training import evaluate, recipe_for
+from backbones.training.record import Record
+from backbones.training.report import RECORDS
+from backbones.weights import SHIPPED
 
 both = pytest.mark.parametrize("framework", FRAMEWORKS)
 REFERENCE = Path(__file__).parent / "reference"
@@ -213,3 +217,28 @@ def test_other_libraries_other_nets_are_refused():
         convert.from_keras_applications("resnet50", wrong)
     with pytest.raises(backbones.BackbonesError, match=r"no partner for our layer3\.6\.conv1"):
         convert.from_keras_applications("resnet101", wrong)
+
+
+SHIPPED_NETS = [path.stem.split("-", 1) for path in sorted(SHIPPED.glob("*.safetensors"))]
+
+
+@pytest.mark.parametrize(("name", "dataset"), SHIPPED_NETS)
+@both
+def test_shipped_weights_reach_their_recorded_accuracy(name, dataset, framework):
+    """The weights are those of the PyTorch run with seed 0; whole test set, both frameworks, within 0.02 points."""
+    epochs = recipe_for(name, dataset).epochs
+    record = Record.load(RECORDS / f"{name}-{dataset}-torch-{epochs}-epochs-seed-0.json")
+    model = backbones.create_model(name, framework, weights=dataset)
+    result = evaluate(model, data.load(dataset), "test")
+    assert result.accuracy == pytest.approx(record.test_accuracy, abs=2e-4)
+
+
+def test_shipped_weights_are_few_and_named(tmp_path):
+    assert SHIPPED_NETS
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 12e6
+    with pytest.raises(
+        backbones.BackbonesError, match=r"no weights of vgg16 trained on mnist .* lenet5-mnist"
+    ):
+        backbones.create_model("vgg16", weights="mnist")
+    with pytest.raises(backbones.BackbonesError, match="did you mean 'lenet5'"):
+        backbones.create_model("lenet", weights="mnist")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from html import escape
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from scipy.stats import ttest_ind
 from tabulate import tabulate
@@ -15,6 +17,7 @@ from backbones.lenet.spec import C3_CONNECTIONS
 from backbones.registry import FAMILIES
 from backbones.summary import pair
 from backbones.training.history import History
+from backbones.training.recipe import recipe_for
 from backbones.training.record import Record
 from backbones.training.report import (
     DATASET_LABELS,
@@ -25,12 +28,16 @@ from backbones.training.report import (
     results_table,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def define_env(env) -> None:
     """Hand the functions of this module to the pages."""
     for function in (
-        accuracy, best, c3_table, connections_table, count, curves, diagram, field, ledger, macs,
-        macs_number, models_table, params, results_table, seconds, seed_table, seeds, solution_colour, verdict,
+        accuracy, apart, best, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep, macs,
+        macs_number, models_table, params, results_table, seconds, seed_table, seeds, solution_colour, trained,
+        verdict,
     ):  # fmt: skip
         env.macro(function)
 
@@ -138,13 +145,24 @@ def models_table() -> str:
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
+def trained() -> list[tuple[str, str, int, str]]:
+    """Model, data set, epochs and a title, for everything that has records in both frameworks."""
+    keys = dict.fromkeys((model, dataset, epochs) for model, dataset, _, epochs in load_records())
+    return [
+        (model, dataset, epochs, f"{model} on {DATASET_LABELS[dataset]}, {epochs} epochs")
+        for model, dataset, epochs in keys
+        if all((model, dataset, framework, epochs) in load_records() for framework in FRAMEWORK_LABELS)
+    ]
+
+
 @cache
 def _groups(stamp: float) -> dict:
     return load_records()
 
 
-def _group(model: str, dataset: str, framework: str, epochs: int = 10) -> list[Record]:
-    """The records of one row of the results; none is an error, which stops the build."""
+def _group(model: str, dataset: str, framework: str, epochs: int | None = None) -> list[Record]:
+    """The records of one row of the results, the recipe's own if not told; none is an error and stops the build."""
+    epochs = epochs or recipe_for(model, dataset).epochs
     return _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))[
         model, dataset, framework, epochs
     ]
@@ -197,6 +215,8 @@ def verdict(model: str, dataset: str) -> str:
         [100 * r.test_accuracy for r in _group(model, dataset, framework)] for framework in FRAMEWORK_LABELS
     )
     gap = mean(left) - mean(right)
+    if len(left) < 2 or len(right) < 2:
+        return f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of one run each: no verdict."
     test = ttest_ind(left, right, equal_var=False)
     interval = test.confidence_interval()
     facts = (
@@ -220,10 +240,45 @@ def _curves(model: str, dataset: str, stamp: float) -> str:
         label: [History.from_json(record.history) for record in _group(model, dataset, framework)]
         for framework, label in FRAMEWORK_LABELS.items()
     }
-    svg = figures.to_svg(figures.curves(runs)).replace("#000000", "currentColor")
     alt = (
         f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over the epochs, mean of all seeds with a band "
         "from the lowest to the highest, for PyTorch and TensorFlow."
     )
+    return _inline(figures.curves(runs), alt)
+
+
+def _inline(figure: Figure, alt: str) -> str:
+    """A figure as an SVG element in the page's ink."""
+    svg = figures.to_svg(figure).replace("#000000", "currentColor")
     opened = svg.replace("<svg", f'<svg fill="currentColor" role="img" aria-label="{escape(alt)}"', 1)
     return f'<figure class="plot">{opened}</figure>'
+
+
+@cache
+def _walks() -> dict[tuple[str, str, int], dict]:
+    walks = json.loads((RECORDS.parent / "lockstep.json").read_text())
+    return {(walk["model"], walk["precision"], walk["slower"]): walk for walk in walks}
+
+
+def apart(model: str, precision: str, slower: int = 1, first: int | None = None) -> str:
+    """The largest difference of the frameworks' losses in lockstep, of all steps or the first few."""
+    walk = _walks()[model, precision, slower]
+    pairs = list(zip(walk["torch"], walk["tensorflow"], strict=True))[:first]
+    digits, power = f"{max(abs(a - b) for a, b in pairs):.1e}".split("e")
+    return rf"${digits} \cdot 10^{{{int(power)}}}$"
+
+
+def lockstep(model: str) -> str:
+    """How the frameworks' losses part, step by step, in every way that was tried."""
+    labels = {
+        f"{precision}" + (f", a {slower}th of the rate" if slower > 1 else ""): (
+            walk["torch"],
+            walk["tensorflow"],
+        )
+        for (name, precision, slower), walk in _walks().items()
+        if name == model
+    }
+    alt = (
+        f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps: {', '.join(labels)}."
+    )
+    return _inline(figures.differences(labels), alt)
