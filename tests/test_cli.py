@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 import backbones
 from backbones import cli, data
 from backbones.training.record import Record
+from backbones.training.run import Run
 
 runner = CliRunner()
 
@@ -30,7 +32,7 @@ def test_list_and_summary():
     assert markdown.startswith("| layer")
 
 
-@pytest.mark.parametrize("command", ["list", "summary", "data", "train", "evaluate"])
+@pytest.mark.parametrize("command", ["list", "summary", "data", "train", "evaluate", "report"])
 def test_help_teaches_by_example(command):
     result = runner.invoke(cli.app, [command, "--help"])
     assert result.exit_code == 0
@@ -47,6 +49,8 @@ def test_help_teaches_by_example(command):
         (["train", "lenet5", "--dataset", "mnits"], "unknown data set 'mnits'; did you mean 'mnist'?"),
         (["train", "lenet5", "--out", "/proc/nowhere"], "cannot write into the folder /proc/nowhere"),
         (["evaluate", "lenet5", "--weights", "none.safetensors"], "no weights file at none.safetensors"),
+        (["evaluate", "vgg16"], "no weights of vgg16 trained on mnist come with this package"),
+        (["report", "docs/api"], "no records (*.json) in docs/api"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
@@ -83,6 +87,36 @@ def test_train_then_evaluate_in_both_frameworks(tiny, tmp_path, monkeypatch):
         assert float(shown.split("accuracy: ")[1].split("%")[0]) == pytest.approx(
             100 * record.test_accuracy, abs=0.006
         )
+
+
+def test_a_stopped_run_is_neither_lost_nor_mistaken(tiny, tmp_path, monkeypatch):
+    """Ctrl-C says how to go on; without --resume an unfinished run is left alone; a finished one leaves none."""
+    monkeypatch.setattr(data, "load", lambda name: tiny)
+    out = str(tmp_path / "out")
+    train = ["train", "lenet5", "--epochs", "2", "--out", out]
+
+    def stop(self, epoch):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return batches(self, epoch)
+
+    batches = Run.batches
+    monkeypatch.setattr(Run, "batches", stop)
+    result = runner.invoke(cli.app, train)
+    assert result.exit_code == 130
+    assert "the same command with --resume goes on" in result.stderr
+    monkeypatch.setattr(Run, "batches", batches)
+    again = runner.invoke(cli.app, train)
+    assert "holds an unfinished run; add --resume" in str(again.exception)
+    done = runner.invoke(cli.app, [*train, "--resume"])
+    assert done.exit_code == 0, done.output
+    assert "epoch   1" not in done.output
+    assert sorted(p.name for p in Path(out).iterdir()) == ["record.json", "weights.safetensors"]
+    assert len(Record.load(Path(out) / "record.json").history) == 2
+    shown = runner.invoke(cli.app, ["report", out, "--out", str(tmp_path / "report")])
+    assert shown.exit_code == 0, shown.output
+    assert "| `lenet5` | MNIST" in shown.output
+    assert {p.name for p in (tmp_path / "report").iterdir()} == {"results.md", "lenet5-mnist.svg"}
 
 
 def test_training_goes_on_from_given_weights(tiny, tmp_path, monkeypatch):

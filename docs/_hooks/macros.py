@@ -27,6 +27,7 @@ from backbones.training.report import (
     load_records,
     results_table,
 )
+from backbones.weights import SHIPPED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,8 +37,8 @@ def define_env(env) -> None:
     """Hand the functions of this module to the pages."""
     for function in (
         accuracy, apart, best, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep, macs,
-        macs_number, models_table, params, results_table, seconds, seed_table, seeds, solution_colour, trained,
-        verdict,
+        macs_number, models_table, params, results_table, seconds, seed_table, seeds, shipped_table,
+        solution_colour, trained, verdict,
     ):  # fmt: skip
         env.macro(function)
 
@@ -153,6 +154,19 @@ def trained() -> list[tuple[str, str, int, str]]:
         for model, dataset, epochs in keys
         if all((model, dataset, framework, epochs) in load_records() for framework in FRAMEWORK_LABELS)
     ]
+
+
+def shipped_table() -> str:
+    """The weights that come with the package, with what their runs reached on the test images."""
+    rows = []
+    for path in sorted(SHIPPED.glob("*.safetensors")):
+        name, dataset = path.stem.split("-", 1)
+        run = _group(name, dataset, "torch")[0]
+        size = f"{path.stat().st_size / 1e6:.2f} MB"
+        rows.append([f"`{name}`", f'`"{dataset}"`', run.epochs, f"{run.test_accuracy:.2%}", size])
+    headers = ["net", "weights", "epochs", "test accuracy", "file"]
+    align = ["left", "left", "right", "right", "right"]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
 @cache
