@@ -111,9 +111,12 @@ def keras_step(model: keras.Model, run: Run) -> Step:
 
 
 def differences(left: torch.nn.Module, right: keras.Model) -> float:
-    """The largest difference between weights, relative to the largest weight of each array."""
-    ours, theirs = convert.state(left), convert.state(right)
-    return max(float(np.abs(ours[k] - theirs[k]).max() / np.abs(ours[k]).max()) for k in ours)
+    """The largest difference between trained weights, relative to the largest of each array.
+
+    Not between running variances, of which PyTorch's are a little larger by design.
+    """
+    ours, theirs, names = convert.state(left), convert.state(right), dict(left.named_parameters())
+    return max(float(np.abs(ours[k] - theirs[k]).max() / np.abs(ours[k]).max()) for k in names)
 
 
 def lockstep(walk: Walk, dataset: data.Dataset, steps: int = STEPS) -> dict[str, list[float]]:
@@ -141,6 +144,7 @@ def main() -> None:
         apart = np.abs(np.subtract(one["torch"], one["tensorflow"]))
         name = f"{one['model']}, {one['precision']}, rate / {one['slower']}"
         print(f"{name}: losses of {STEPS} steps differ by at most {apart.max():.1e}")
+        del one["weights"]  # for the tests; the page speaks of losses
     write_whole(PATH, partial(Path.write_text, data=json.dumps(found) + "\n"))
 
 
