@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from html import escape
-from statistics import mean
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
-from scipy.stats import ttest_ind
+sys.path.insert(0, str(Path(__file__).parent))  # mkdocs-macros loads this file alone, not those beside it
+
+from evidence import (
+    accuracy,
+    apart,
+    best,
+    curves,
+    lockstep,
+    seconds,
+    seed_table,
+    seeds,
+    shipped_table,
+    trained,
+    verdict,
+)
 from tabulate import tabulate
 
 import backbones
-from backbones import figures
+from backbones.diagram import diagram as draw
 from backbones.lenet.spec import C3_CONNECTIONS
 from backbones.registry import FAMILIES
 from backbones.summary import pair
-from backbones.training.history import History
-from backbones.training.recipe import recipe_for
-from backbones.training.record import Record
-from backbones.training.report import (
-    DATASET_LABELS,
-    FRAMEWORK_LABELS,
-    RECORDS,
-    accuracy_text,
-    load_records,
-    results_table,
-)
-from backbones.weights import SHIPPED
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from backbones.training.report import results_table
 
 
 def define_env(env) -> None:
@@ -82,7 +79,7 @@ def count(value: float) -> str:
 
 def diagram(model: str) -> str:
     """The block diagram of a model."""
-    return figures.diagram(backbones.summary(model))
+    return draw(backbones.summary(model))
 
 
 def c3_table() -> str:
@@ -144,155 +141,3 @@ def models_table() -> str:
     headers = ["name", "input", "parameters", "multiply-adds", "sees"]
     align = ["left", "right", "right", "right", "right"]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def trained() -> list[tuple[str, str, int, str]]:
-    """Model, data set, epochs and a title, for everything that has records in both frameworks."""
-    keys = dict.fromkeys((model, dataset, epochs) for model, dataset, _, epochs in load_records())
-    return [
-        (model, dataset, epochs, f"{model} on {DATASET_LABELS[dataset]}, {epochs} epochs")
-        for model, dataset, epochs in keys
-        if all((model, dataset, framework, epochs) in load_records() for framework in FRAMEWORK_LABELS)
-    ]
-
-
-def shipped_table() -> str:
-    """The weights that come with the package, with what their runs reached on the test images."""
-    rows = []
-    for path in sorted(SHIPPED.glob("*.safetensors")):
-        name, dataset = path.stem.split("-", 1)
-        run = _group(name, dataset, "torch")[0]
-        size = f"{path.stat().st_size / 1e6:.2f} MB"
-        rows.append([f"`{name}`", f'`"{dataset}"`', run.epochs, f"{run.test_accuracy:.2%}", size])
-    headers = ["net", "weights", "epochs", "test accuracy", "file"]
-    align = ["left", "left", "right", "right", "right"]
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-@cache
-def _groups(stamp: float) -> dict:
-    return load_records()
-
-
-def _group(model: str, dataset: str, framework: str, epochs: int | None = None) -> list[Record]:
-    """The records of one row of the results, the recipe's own if not told; none is an error and stops the build."""
-    epochs = epochs or recipe_for(model, dataset).epochs
-    return _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))[
-        model, dataset, framework, epochs
-    ]
-
-
-def accuracy(model: str, dataset: str, framework: str) -> str:
-    """Mean test accuracy with its spread."""
-    return accuracy_text(_group(model, dataset, framework))
-
-
-def best(model: str, dataset: str, framework: str) -> str:
-    """The highest test accuracy of any seed."""
-    return f"{max(r.test_accuracy for r in _group(model, dataset, framework)):.2%}"
-
-
-def seeds(model: str, dataset: str, framework: str) -> int:
-    """How many runs there are."""
-    return len(_group(model, dataset, framework))
-
-
-def seconds(model: str, dataset: str, framework: str) -> str:
-    """Mean training time."""
-    return f"{mean(r.seconds for r in _group(model, dataset, framework)):.0f} s"
-
-
-def seed_table(model: str, dataset: str) -> str:
-    """Every single run."""
-    rows = [
-        [
-            FRAMEWORK_LABELS[framework],
-            record.framework_version,
-            record.seed,
-            f"{record.history[-1]['validation_accuracy']:.2%}",
-            f"{record.test_accuracy:.2%}",
-            f"{record.seconds:.0f} s",
-            f"{record.images_per_second:,}",
-            f"`{record.commit}`",
-        ]
-        for framework in FRAMEWORK_LABELS
-        for record in _group(model, dataset, framework)
-    ]
-    headers = ["framework", "version", "seed", "validation", "test", "training", "images/s", "commit"]
-    align = ["left", "left", "right", "right", "right", "right", "right", "left"]
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def verdict(model: str, dataset: str) -> str:
-    """What the difference between the frameworks amounts to, in plain words, by Welch's t-test."""
-    left, right = (
-        [100 * r.test_accuracy for r in _group(model, dataset, framework)] for framework in FRAMEWORK_LABELS
-    )
-    gap = mean(left) - mean(right)
-    if len(left) < 2 or len(right) < 2:
-        return f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of one run each: no verdict."
-    test = ttest_ind(left, right, equal_var=False)
-    interval = test.confidence_interval()
-    facts = (
-        f"PyTorch's mean minus TensorFlow's is {gap:+.3f} percentage points (95 % confidence interval "
-        f"{interval.low:+.3f} to {interval.high:+.3f}; Welch's t-test, p = {test.pvalue:.2f}, "
-        f"{len(left)} and {len(right)} seeds)."
-    )
-    if test.pvalue < 0.05:
-        return f"**The difference is larger than chance explains.** {facts}"
-    return f"**No difference between the frameworks beyond what seeds alone explain.** {facts}"
-
-
-def curves(model: str, dataset: str) -> str:
-    """Loss and accuracy over the epochs of both frameworks, as an SVG element in the page's ink."""
-    return _curves(model, dataset, max(path.stat().st_mtime for path in RECORDS.glob("*.json")))
-
-
-@cache
-def _curves(model: str, dataset: str, stamp: float) -> str:
-    runs = {
-        label: [History.from_json(record.history) for record in _group(model, dataset, framework)]
-        for framework, label in FRAMEWORK_LABELS.items()
-    }
-    alt = (
-        f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over the epochs, mean of all seeds with a band "
-        "from the lowest to the highest, for PyTorch and TensorFlow."
-    )
-    return _inline(figures.curves(runs), alt)
-
-
-def _inline(figure: Figure, alt: str) -> str:
-    """A figure as an SVG element in the page's ink."""
-    svg = figures.to_svg(figure).replace("#000000", "currentColor")
-    opened = svg.replace("<svg", f'<svg fill="currentColor" role="img" aria-label="{escape(alt)}"', 1)
-    return f'<figure class="plot">{opened}</figure>'
-
-
-@cache
-def _walks() -> dict[tuple[str, str, int], dict]:
-    walks = json.loads((RECORDS.parent / "lockstep.json").read_text())
-    return {(walk["model"], walk["precision"], walk["slower"]): walk for walk in walks}
-
-
-def apart(model: str, precision: str, slower: int = 1, first: int | None = None) -> str:
-    """The largest difference of the frameworks' losses in lockstep, of all steps or the first few."""
-    walk = _walks()[model, precision, slower]
-    pairs = list(zip(walk["torch"], walk["tensorflow"], strict=True))[:first]
-    digits, power = f"{max(abs(a - b) for a, b in pairs):.1e}".split("e")
-    return rf"${digits} \cdot 10^{{{int(power)}}}$"
-
-
-def lockstep(model: str) -> str:
-    """How the frameworks' losses part, step by step, in every way that was tried."""
-    labels = {
-        f"{precision}" + (f", a {slower}th of the rate" if slower > 1 else ""): (
-            walk["torch"],
-            walk["tensorflow"],
-        )
-        for (name, precision, slower), walk in _walks().items()
-        if name == model
-    }
-    alt = (
-        f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps: {', '.join(labels)}."
-    )
-    return _inline(figures.differences(labels), alt)

@@ -1,0 +1,211 @@
+"""What the pages draw from the records of runs: tables, curves and verdicts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache, wraps
+from html import escape
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from backbones.training.history import History
+from backbones.training.recipe import recipe_for
+from backbones.training.record import REPOSITORY, Record
+from backbones.training.report import (
+    DATASET_LABELS,
+    FRAMEWORK_LABELS,
+    RECORDS,
+    accuracy_text,
+    load_records,
+)
+from backbones.weights import SHIPPED
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DRAWN = REPOSITORY / ".cache" / "drawn"
+
+
+def kept(draw: Callable[..., str]) -> Callable[..., str]:
+    """Keep what takes long to draw on disk, for as long as nothing it depends on changes.
+
+    That spares a server that starts the import of the plotting and the statistics library.
+    """
+
+    @wraps(draw)
+    def drawn(*args: object) -> str:
+        sources = [*RECORDS.parent.rglob("*.json"), REPOSITORY / "backbones" / "figures.py", Path(__file__)]
+        digest = hashlib.sha256(repr((draw.__name__, args)).encode())
+        for path in sorted(sources):
+            digest.update(path.read_bytes())
+        file = DRAWN / digest.hexdigest()
+        if not file.exists():
+            DRAWN.mkdir(parents=True, exist_ok=True)
+            file.write_text(draw(*args), encoding="utf-8")
+        return file.read_text(encoding="utf-8")
+
+    return drawn
+
+
+def trained() -> list[tuple[str, str, int, str]]:
+    """Model, data set, epochs and a title, for everything that has records in both frameworks."""
+    keys = dict.fromkeys((model, dataset, epochs) for model, dataset, _, epochs in load_records())
+    return [
+        (model, dataset, epochs, f"{model} on {DATASET_LABELS[dataset]}, {epochs} epochs")
+        for model, dataset, epochs in keys
+        if all((model, dataset, framework, epochs) in load_records() for framework in FRAMEWORK_LABELS)
+    ]
+
+
+def shipped_table() -> str:
+    """The weights that come with the package, with what their runs reached on the test images."""
+    rows = []
+    for path in sorted(SHIPPED.glob("*.safetensors")):
+        name, dataset = path.stem.split("-", 1)
+        run = _group(name, dataset, "torch")[0]
+        size = f"{path.stat().st_size / 1e6:.2f} MB"
+        rows.append([f"`{name}`", f'`"{dataset}"`', run.epochs, f"{run.test_accuracy:.2%}", size])
+    headers = ["net", "weights", "epochs", "test accuracy", "file"]
+    align = ["left", "left", "right", "right", "right"]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+@cache
+def _groups(stamp: float) -> dict:
+    return load_records()
+
+
+def _group(model: str, dataset: str, framework: str, epochs: int | None = None) -> list[Record]:
+    """The records of one row of the results, the recipe's own if not told; none is an error and stops the build."""
+    epochs = epochs or recipe_for(model, dataset).epochs
+    return _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))[
+        model, dataset, framework, epochs
+    ]
+
+
+def accuracy(model: str, dataset: str, framework: str) -> str:
+    """Mean test accuracy with its spread."""
+    return accuracy_text(_group(model, dataset, framework))
+
+
+def best(model: str, dataset: str, framework: str) -> str:
+    """The highest test accuracy of any seed."""
+    return f"{max(r.test_accuracy for r in _group(model, dataset, framework)):.2%}"
+
+
+def seeds(model: str, dataset: str, framework: str) -> int:
+    """How many runs there are."""
+    return len(_group(model, dataset, framework))
+
+
+def seconds(model: str, dataset: str, framework: str) -> str:
+    """Mean training time."""
+    return f"{mean(r.seconds for r in _group(model, dataset, framework)):.0f} s"
+
+
+def seed_table(model: str, dataset: str, epochs: int | None = None) -> str:
+    """Every single run."""
+    rows = [
+        [
+            FRAMEWORK_LABELS[framework],
+            record.framework_version,
+            record.seed,
+            f"{record.history[-1]['validation_accuracy']:.2%}",
+            f"{record.test_accuracy:.2%}",
+            f"{record.seconds:.0f} s",
+            f"{record.images_per_second:,}",
+            f"`{record.commit}`",
+        ]
+        for framework in FRAMEWORK_LABELS
+        for record in _group(model, dataset, framework, epochs)
+    ]
+    headers = ["framework", "version", "seed", "validation", "test", "training", "images/s", "commit"]
+    align = ["left", "left", "right", "right", "right", "right", "right", "left"]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+@kept
+def verdict(model: str, dataset: str, epochs: int | None = None) -> str:
+    """What the difference between the frameworks amounts to, in plain words, by Welch's t-test."""
+    from scipy.stats import ttest_ind
+
+    left, right = (
+        [100 * r.test_accuracy for r in _group(model, dataset, framework, epochs)]
+        for framework in FRAMEWORK_LABELS
+    )
+    gap = mean(left) - mean(right)
+    if len(left) < 2 or len(right) < 2:
+        return f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of one run each: no verdict."
+    test = ttest_ind(left, right, equal_var=False)
+    interval = test.confidence_interval()
+    facts = (
+        f"PyTorch's mean minus TensorFlow's is {gap:+.3f} percentage points (95 % confidence interval "
+        f"{interval.low:+.3f} to {interval.high:+.3f}; Welch's t-test, p = {test.pvalue:.2f}, "
+        f"{len(left)} and {len(right)} seeds)."
+    )
+    if test.pvalue < 0.05:
+        return f"**The difference is larger than chance explains.** {facts}"
+    return f"**No difference between the frameworks beyond what seeds alone explain.** {facts}"
+
+
+@kept
+def curves(model: str, dataset: str, epochs: int | None = None) -> str:
+    """Loss and accuracy over the epochs of both frameworks, as an SVG element in the page's ink."""
+    from backbones import figures
+
+    runs = {
+        label: [History.from_json(record.history) for record in _group(model, dataset, framework, epochs)]
+        for framework, label in FRAMEWORK_LABELS.items()
+    }
+    alt = (
+        f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over the epochs, mean of all seeds with a band "
+        "from the lowest to the highest, for PyTorch and TensorFlow."
+    )
+    return _inline(figures.curves(runs), alt)
+
+
+def _inline(figure: Figure, alt: str) -> str:
+    """A figure as an SVG element in the page's ink."""
+    from backbones import figures
+
+    svg = figures.to_svg(figure).replace("#000000", "currentColor")
+    opened = svg.replace("<svg", f'<svg fill="currentColor" role="img" aria-label="{escape(alt)}"', 1)
+    return f'<figure class="plot">{opened}</figure>'
+
+
+@cache
+def _walks() -> dict[tuple[str, str, int], dict]:
+    walks = json.loads((RECORDS.parent / "lockstep.json").read_text())
+    return {(walk["model"], walk["precision"], walk["slower"]): walk for walk in walks}
+
+
+def apart(model: str, precision: str, slower: int = 1, first: int | None = None) -> str:
+    """The largest difference of the frameworks' losses in lockstep, of all steps or the first few."""
+    walk = _walks()[model, precision, slower]
+    pairs = list(zip(walk["torch"], walk["tensorflow"], strict=True))[:first]
+    digits, power = f"{max(abs(a - b) for a, b in pairs):.1e}".split("e")
+    return rf"${digits} \cdot 10^{{{int(power)}}}$"
+
+
+@kept
+def lockstep(model: str) -> str:
+    """How the frameworks' losses part, step by step, in every way that was tried."""
+    from backbones import figures
+
+    labels = {
+        f"{precision}" + (f", a {slower}th of the rate" if slower > 1 else ""): (
+            walk["torch"],
+            walk["tensorflow"],
+        )
+        for (name, precision, slower), walk in _walks().items()
+        if name == model
+    }
+    alt = (
+        f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps: {', '.join(labels)}."
+    )
+    return _inline(figures.differences(labels), alt)
