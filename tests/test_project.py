@@ -148,3 +148,11 @@ def test_notebooks_and_package_share_no_hidden_state():
         tree = ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.MULTILINE))
         names = {n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)}
         assert names & {"LeNet5", "lenet5"}
+
+
+def test_the_tests_that_caught_a_break_are_still_there():
+    """docs/contributing.md lists what was broken on purpose, and which test caught it."""
+    rows = re.findall(r"`(test_\w+\.py)`, `(test_\w+)`", (ROOT / "docs/_hooks/breaks.md").read_text())
+    assert len(rows) > 20
+    for file, test in rows:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), test
