@@ -44,7 +44,7 @@ class AlexNet(nn.Sequential):
                 f"conv{i}",
                 nn.Conv2d(inputs, conv.channels, conv.kernel, conv.stride, conv.padding, groups=conv.groups),
             )  # N x 96 x 55 x 55, N x 256 x 27 x 27, then 13 x 13: N x 384, N x 384, N x 256
-            self.add_module(f"relu{i}", nn.ReLU())
+            self.add_module(f"relu{i}", nn.ReLU(inplace=True))
             if conv.norm:
                 # PyTorch divides alpha by the number of neighbours, the paper does not.
                 self.add_module(f"norm{i}", nn.LocalResponseNorm(NEIGHBOURS, ALPHA * NEIGHBOURS, BETA, K))
@@ -56,7 +56,7 @@ class AlexNet(nn.Sequential):
         inputs = features_of(spec).size  # 9216 = 256 x 6 x 6
         for i, units in enumerate(spec.hidden, start=6):
             self.add_module(f"fc{i}", nn.Linear(inputs, units))  # N x 4096
-            self.add_module(f"relu{i}", nn.ReLU())
+            self.add_module(f"relu{i}", nn.ReLU(inplace=True))
             self.add_module(f"drop{i}", nn.Dropout(spec.dropout))
             inputs = units
         self.add_module("fc8", nn.Linear(inputs, spec.num_classes))  # N x 1000

@@ -134,7 +134,7 @@ class Conv(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, channels, kernel, stride, padding=kernel // 2, bias=not spec.batch_norm)
         self.bn = nn.BatchNorm2d(channels) if spec.batch_norm else None
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x channels x H/stride x W/stride."""
@@ -185,7 +185,7 @@ class Auxiliary(nn.Module):
         self.reduce = Conv(spec, inputs, HEAD_MAPS, 1)
         self.flatten = nn.Flatten()
         self.fc1 = nn.Linear(head_inputs(spec), HEAD_UNITS)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.drop = nn.Dropout(HEAD_DROPOUT)
         self.fc2 = nn.Linear(HEAD_UNITS, spec.num_classes)
 

@@ -86,7 +86,7 @@ class Conv(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, conv.channels, conv.kernel, conv.stride, conv.padding, bias=False)
         self.bn = nn.BatchNorm2d(conv.channels, eps=EPSILON)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x channels x H' x W'."""

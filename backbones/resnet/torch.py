@@ -34,7 +34,7 @@ class ResNet(nn.Module):
         else:
             self.conv1 = nn.Conv2d(spec.in_channels, inputs, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.relu1 = nn.ReLU()
+        self.relu1 = nn.ReLU(inplace=True)
         self.pool1 = None if spec.small_images else nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = [f"layer{stage}" for stage in range(1, len(spec.blocks) + 1)]
         for stage, (count, channels) in enumerate(zip(spec.blocks, spec.channels, strict=True), start=1):
@@ -83,11 +83,11 @@ class Basic(nn.Module):
         self.plain = spec.shortcut == "none"
         self.conv1 = nn.Conv2d(inputs, channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.relu1 = nn.ReLU()
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample = downsample(spec, inputs, channels, stride)
-        self.relu2 = nn.ReLU()
+        self.relu2 = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x channels x H/stride x W/stride."""
@@ -112,14 +112,14 @@ class Bottleneck(nn.Module):
         first, second = (stride, 1) if spec.stride_in_1x1 else (1, stride)
         self.conv1 = nn.Conv2d(inputs, channels, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.relu1 = nn.ReLU()
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(channels, channels, 3, second, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.relu2 = nn.ReLU()
+        self.relu2 = nn.ReLU(inplace=True)
         self.conv3 = nn.Conv2d(channels, EXPANSION * channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(EXPANSION * channels)
         self.downsample = downsample(spec, inputs, EXPANSION * channels, stride)
-        self.relu3 = nn.ReLU()
+        self.relu3 = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W -> N x 4 channels x H/stride x W/stride."""

@@ -34,7 +34,7 @@ class VGG(nn.Sequential):
                 self.add_module(f"conv{block}_{i}", nn.Conv2d(inputs, channels, KERNEL, padding="same"))
                 if spec.batch_norm:
                     self.add_module(f"bn{block}_{i}", nn.BatchNorm2d(channels))
-                self.add_module(f"relu{block}_{i}", nn.ReLU())
+                self.add_module(f"relu{block}_{i}", nn.ReLU(inplace=True))
                 inputs = channels
             # N x 64 x 112 x 112, N x 128 x 56 x 56, N x 256 x 28 x 28, N x 512 x 14 x 14, N x 512 x 7 x 7
             self.add_module(f"pool{block}", nn.MaxPool2d(POOL))
@@ -43,7 +43,7 @@ class VGG(nn.Sequential):
         inputs = features_of(spec).size  # 25088 = 512 x 7 x 7
         for i, units in enumerate(spec.hidden, start=6):
             self.add_module(f"fc{i}", nn.Linear(inputs, units))  # N x 4096
-            self.add_module(f"relu{i}", nn.ReLU())
+            self.add_module(f"relu{i}", nn.ReLU(inplace=True))
             self.add_module(f"drop{i}", nn.Dropout(spec.dropout))
             inputs = units
         self.add_module(f"fc{6 + len(spec.hidden)}", nn.Linear(inputs, spec.num_classes))  # N x 1000
