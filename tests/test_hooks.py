@@ -241,8 +241,8 @@ def test_a_run_depends_on_the_package_but_not_on_other_architectures(tmp_path, m
     notebook.parent.mkdir(parents=True)
     notebook.write_text("{}")
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:3]; import notebooks; from pathlib import Path; "
-        "print(notebooks.key(Path(sys.argv[3])))"
+        "import sys; sys.path[:0] = sys.argv[1:3]; import running; from pathlib import Path; "
+        "print(running.key(Path(sys.argv[3])))"
     )
 
     def key() -> str:
