@@ -111,7 +111,7 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("vgg_mini", "fashion-mnist"): {"epochs": 20, "batch_size": 128},
     ("googlenet_mini", "fashion-mnist"): {"epochs": 20, "batch_size": 128},
-    ("resnet20", "fashion-mnist"): {"epochs": 30, "batch_size": 128},
+    ("resnet20", "fashion-mnist"): {"epochs": 20, "batch_size": 128},
 }
 
 
