@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from functools import cache, wraps
 from html import escape
@@ -170,10 +171,12 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
 
 
 def _inline(figure: Figure, alt: str) -> str:
-    """A figure as an SVG element in the page's ink."""
+    """A figure as an SVG element in the page's ink, whose ids no other figure on the page has."""
     from backbones import figures
 
-    svg = figures.to_svg(figure).replace("#000000", "currentColor")
+    own = hashlib.sha256(alt.encode()).hexdigest()[:8]
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{own}-", figures.to_svg(figure))
+    svg = svg.replace("#000000", "currentColor")
     opened = svg.replace("<svg", f'<svg fill="currentColor" role="img" aria-label="{escape(alt)}"', 1)
     return f'<figure class="plot">{opened}</figure>'
 
