@@ -126,6 +126,27 @@ def test_notebook_pages_show_what_ran(path):
     assert all(c.get("execution_count") for c in cells if c["cell_type"] == "code")
 
 
+def test_interview_questions_answer_back(address, browser):
+    """A typed number is checked, the answer stays folded; what is known is kept, and can be filtered out."""
+    tab = browser.new_context().new_page()
+    tab.goto(urljoin(address, "interview/"))
+    total = tab.locator("details.question").count()
+    asked = tab.locator("details.question:has(form)").first
+    asked.locator("summary").first.click()
+    for typed, verdict in (("1", "Not yet."), (asked.locator("form").get_attribute("data-value"), "Right.")):
+        asked.locator("form input").fill(typed)
+        asked.locator("form button").click()
+        assert asked.locator("output").evaluate("output => output.value") == verdict
+    assert not asked.locator("details p").first.is_visible()
+    asked.get_by_label("I know this").check()
+    tab.reload()
+    tab.locator("#questions-filter select").last.select_option("open")
+    assert tab.locator("details.question:visible").count() == total - 1
+    said = tab.locator("#questions-filter output").evaluate("output => output.value")
+    assert said == f"{total - 1} shown. You know 1 of {total}."
+    tab.context.close()
+
+
 def test_links_and_anchors():
     """Every internal link leads to a file, every anchor to an id on it; no id stands twice."""
     pages = {path: BeautifulSoup(path.read_text(), "html.parser") for path in SITE.rglob("*.html")}

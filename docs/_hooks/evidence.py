@@ -54,13 +54,9 @@ def kept(draw: Callable[..., str]) -> Callable[..., str]:
 
 
 def trained() -> list[tuple[str, str, int, str]]:
-    """Model, data set, epochs and a title, for everything that has records in both frameworks."""
+    """Model, data set, epochs and a title, for everything that has records."""
     keys = dict.fromkeys((model, dataset, epochs) for model, dataset, _, epochs in load_records())
-    return [
-        (model, dataset, epochs, f"{model} on {DATASET_LABELS[dataset]}, {epochs} epochs")
-        for model, dataset, epochs in keys
-        if all((model, dataset, framework, epochs) in load_records() for framework in FRAMEWORK_LABELS)
-    ]
+    return [(*key, f"{key[0]} on {DATASET_LABELS[key[1]]}, {key[2]} epochs") for key in keys]
 
 
 def shipped_table() -> str:
@@ -89,14 +85,20 @@ def _group(model: str, dataset: str, framework: str, epochs: int | None = None) 
     ]
 
 
+def _by_framework(model: str, dataset: str, epochs: int | None = None) -> dict[str, list[Record]]:
+    """The same for each framework that has records."""
+    epochs = epochs or recipe_for(model, dataset).epochs
+    found = _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))
+    frameworks = {
+        f: found[model, dataset, f, epochs] for f in FRAMEWORK_LABELS if (model, dataset, f, epochs) in found
+    }
+    assert frameworks, f"no record of {model} on {dataset} over {epochs} epochs"
+    return frameworks
+
+
 def accuracy(model: str, dataset: str, framework: str) -> str:
     """Mean test accuracy with its spread."""
     return accuracy_text(_group(model, dataset, framework))
-
-
-def best(model: str, dataset: str, framework: str) -> str:
-    """The highest test accuracy of any seed."""
-    return f"{max(r.test_accuracy for r in _group(model, dataset, framework)):.2%}"
 
 
 def seeds(model: str, dataset: str, framework: str) -> int:
@@ -104,9 +106,33 @@ def seeds(model: str, dataset: str, framework: str) -> int:
     return len(_group(model, dataset, framework))
 
 
-def seconds(model: str, dataset: str, framework: str) -> str:
-    """Mean training time."""
-    return f"{mean(r.seconds for r in _group(model, dataset, framework)):.0f} s"
+def reached(model: str, dataset: str) -> str:
+    """A sentence part that says what both frameworks reached."""
+    runs = _by_framework(model, dataset)
+    each = " and ".join(f"{accuracy_text(records)} in {FRAMEWORK_LABELS[f]}" for f, records in runs.items())
+    count = max(map(len, runs.values()))
+    spread = f"mean and standard deviation of {count} seeds each" if count > 1 else "one run each"
+    return f"{each} on {DATASET_LABELS[dataset]} ({spread})"
+
+
+def results(model: str, dataset: str) -> str:
+    """Table, curves and verdict of a net's runs with its own recipe."""
+    rows = [
+        [
+            FRAMEWORK_LABELS[framework],
+            len(records),
+            accuracy_text(records),
+            f"{max(r.test_accuracy for r in records):.2%}",
+            f"{mean(r.seconds for r in records):,.0f} s",
+        ]
+        for framework, records in _by_framework(model, dataset).items()
+    ]
+    headers = ["framework", "seeds", "test accuracy", "best seed", "training"]
+    align = ["left", "right", "right", "right", "right"]
+    table = tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+    epochs = recipe_for(model, dataset).epochs
+    title = f"`{model}` on {DATASET_LABELS[dataset]}, {epochs} epochs; [every run](../results/index.md) is listed."
+    return "\n\n".join([title, table, curves(model, dataset), verdict(model, dataset)])
 
 
 def seed_table(model: str, dataset: str, epochs: int | None = None) -> str:
@@ -122,8 +148,8 @@ def seed_table(model: str, dataset: str, epochs: int | None = None) -> str:
             f"{record.images_per_second:,}",
             f"`{record.commit}`",
         ]
-        for framework in FRAMEWORK_LABELS
-        for record in _group(model, dataset, framework, epochs)
+        for framework, records in _by_framework(model, dataset, epochs).items()
+        for record in records
     ]
     headers = ["framework", "version", "seed", "validation", "test", "training", "images/s", "commit"]
     align = ["left", "left", "right", "right", "right", "right", "right", "left"]
@@ -135,10 +161,10 @@ def verdict(model: str, dataset: str, epochs: int | None = None) -> str:
     """What the difference between the frameworks amounts to, in plain words, by Welch's t-test."""
     from scipy.stats import ttest_ind
 
-    left, right = (
-        [100 * r.test_accuracy for r in _group(model, dataset, framework, epochs)]
-        for framework in FRAMEWORK_LABELS
-    )
+    runs = _by_framework(model, dataset, epochs)
+    if len(runs) < 2:
+        return f"Only {FRAMEWORK_LABELS[next(iter(runs))]} has been run so far: no verdict."
+    left, right = ([100 * r.test_accuracy for r in records] for records in runs.values())
     gap = mean(left) - mean(right)
     if len(left) < 2 or len(right) < 2:
         return f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of one run each: no verdict."
@@ -160,12 +186,12 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
     from backbones import figures
 
     runs = {
-        label: [History.from_json(record.history) for record in _group(model, dataset, framework, epochs)]
-        for framework, label in FRAMEWORK_LABELS.items()
+        FRAMEWORK_LABELS[framework]: [History.from_json(record.history) for record in records]
+        for framework, records in _by_framework(model, dataset, epochs).items()
     }
     alt = (
         f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over the epochs, mean of all seeds with a band "
-        "from the lowest to the highest, for PyTorch and TensorFlow."
+        f"from the lowest to the highest, for {' and '.join(runs)}."
     )
     return _inline(figures.curves(runs), alt)
 

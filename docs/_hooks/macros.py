@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
+from textwrap import indent
 
 sys.path.insert(0, str(Path(__file__).parent))  # mkdocs-macros loads this file alone, not those beside it
 
+from address import repository_address
 from evidence import (
     accuracy,
     apart,
-    best,
     curves,
     lockstep,
-    seconds,
+    reached,
+    results,
     seed_table,
     seeds,
     shipped_table,
     trained,
     verdict,
 )
+from interview import Asker, question_count, topics
 from tabulate import tabulate
 
 import backbones
@@ -32,12 +36,9 @@ from backbones.training.report import results_table
 
 def define_env(env) -> None:
     """Hand the functions of this module to the pages."""
-    for function in (
-        accuracy, apart, best, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep, macs,
-        macs_number, models_table, params, results_table, seconds, seed_table, seeds, shipped_table,
-        solution_colour, trained, verdict,
-    ):  # fmt: skip
+    for function in FUNCTIONS:
         env.macro(function)
+    env.macro(Asker({function.__name__: function for function in FUNCTIONS}).ask, "questions")
 
 
 def ledger(model: str) -> str:
@@ -67,14 +68,31 @@ def field(model: str, layer: str) -> int:
     return backbones.summary(model)[layer].output.receptive_field
 
 
-def solution_colour() -> str:
-    """LeNet's parameters on colour images."""
-    return f"{backbones.summary('lenet5', in_channels=3).parameters:,}"
-
-
 def count(value: float) -> str:
     """A number that the page works out, with thousands separated."""
     return f"{value:,}"
+
+
+FILES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "spec": "The table they share"}
+
+
+def sources(family: str) -> str:
+    """A family's files as they are in the package, in tabs, with a link to each definition in the repository."""
+    repository = repository_address()
+    tabs = []
+    for stem, label in FILES.items():
+        for path in sorted(Path(backbones.__file__).parent.glob(f"{family}/{stem}*.py")):
+            version = path.stem.removeprefix(stem).replace("_", " ")
+            file = path.relative_to(Path(backbones.__file__).parents[1]).as_posix()
+            links = [
+                f"[`{node.name}`]({repository}/blob/main/{file}#L{node.lineno})"
+                for node in ast.parse(path.read_text(encoding="utf-8")).body
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
+            ]
+            code = f'```python\n--8<-- "{file}"\n```'
+            tab = f"In the repository: {', '.join(links)}\n\n{code}"
+            tabs.append(f'=== "{label}{version}"\n\n{indent(tab, "    ")}')
+    return "The files as they are in the package.\n\n" + "\n\n".join(tabs)
 
 
 def diagram(model: str) -> str:
@@ -141,3 +159,10 @@ def models_table() -> str:
     headers = ["name", "input", "parameters", "multiply-adds", "sees"]
     align = ["left", "right", "right", "right", "right"]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+FUNCTIONS = (
+    accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
+    macs, macs_number, models_table, params, question_count, reached, results, results_table, seed_table, seeds,
+    shipped_table, sources, topics, trained, verdict,
+)  # fmt: skip

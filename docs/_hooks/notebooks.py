@@ -12,7 +12,6 @@ mkdocs-jupyter finds the notebooks and turns their outputs into HTML. This hook 
 from __future__ import annotations
 
 import base64
-import importlib.metadata
 import logging
 import os
 import re
@@ -25,6 +24,7 @@ from typing import Any
 import mkdocs_jupyter.nbconvert2
 import mkdocs_jupyter.plugin
 import nbformat
+from address import repository_address
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs_jupyter.config import settings
@@ -81,12 +81,6 @@ def on_config(config):
         published = Path(config.site_dir)
         config.site_dir = str(unfinished(published))
     return config
-
-
-def repository_address() -> str:
-    """The repository's address; its one home is pyproject.toml."""
-    urls = importlib.metadata.metadata("backbones").get_all("Project-URL") or []
-    return next(url.split(", ")[1] for url in urls if url.startswith("Repository"))
 
 
 def on_files(files: Files, config) -> None:
