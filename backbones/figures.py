@@ -92,19 +92,32 @@ def curves(runs: Mapping[str, Sequence[History]]) -> Figure:
 
 
 @mpl.rc_context(STYLE)
+def lines(series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, log: bool = False) -> Figure:
+    """One line for each label, over 1, 2, 3 and so on.
+
+    Args:
+        series: Label -> values.
+        xlabel: What is counted.
+        ylabel: What the values are, with their unit.
+        log: Whether the values' axis is logarithmic.
+    """
+    figure, (axes,) = _figure(8, 3.6)
+    for label, values in series.items():
+        axes.plot(np.arange(1, len(np.asarray(values)) + 1), values, label=label, linewidth=1)
+    axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    axes.legend(fontsize=8)
+    return figure
+
+
 def differences(pairs: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     """How far two runs of the same training are apart, step by step, on a logarithmic scale.
 
     Args:
         pairs: Label -> the losses of both runs. Steps in which they are equal leave a gap.
     """
-    figure, (axes,) = _figure(8, 3.6)
-    for label, (left, right) in pairs.items():
-        apart = np.abs(np.subtract(left, right))
-        axes.plot(np.arange(1, len(apart) + 1), np.where(apart > 0, apart, np.nan), label=label, linewidth=1)
-    axes.set(xlabel="step", ylabel="difference of the losses (nats)", yscale="log")
-    axes.legend(fontsize=8)
-    return figure
+    apart = {label: np.abs(np.subtract(left, right)) for label, (left, right) in pairs.items()}
+    gaps = {label: np.where(values > 0, values, np.nan) for label, values in apart.items()}
+    return lines(gaps, xlabel="step", ylabel="difference of the losses (nats)", log=True)
 
 
 @mpl.rc_context(STYLE)

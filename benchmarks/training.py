@@ -1,22 +1,27 @@
 """How fast training is, against the usual way, in turns in one run.
 
-    python -m benchmarks.training
+    python -m benchmarks.training                 # all nets, all ways; rewrites docs/results/speed.json
+    python -m benchmarks.training --model lenet5  # one net, printed only
 
 The usual way is what most tutorials show. PyTorch: each image by itself through PIL, a tensor and
 `Normalize`, collected by a `DataLoader`. Keras: `fit` on arrays, everything at its default. This project's
-way is `backbones.training.fit`. Both train the same net, from the same start, with the same optimizer and batch
-size, and without augmentation, which the usual way does not have here.
+way is `backbones.training.fit`. Between them stand the steps from one to the other. All train the same net, from the
+same start, with the same batch size, and without augmentation, which the usual way does not have here.
 
-The two ways take turns, since other work on a machine comes and goes; the median of the turns counts.
+The ways take turns, since other work on a machine comes and goes; the median of the turns counts. Each turn is a
+process of its own, so that its peak memory is its own, too.
 """
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from statistics import median
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from statistics import mean, median
 from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,14 +34,23 @@ import typer
 from PIL import Image
 from tabulate import tabulate
 from torch.utils.data import DataLoader, Dataset
-from tqdm import trange
+from tqdm import tqdm
 
 import backbones
+import backbones.training.tensorflow as keras_loop
 from backbones import data
-from backbones.training import Recipe, evaluate, fit
+from backbones.files import write_whole
+from backbones.training import Recipe, evaluate, fit, model_for, recipe_for
+from backbones.training.record import cpu, peak_memory
+from backbones.training.report import RECORDS
 
-MODEL = "lenet5"
-TARGETS = {"torch": 3.0, "tensorflow": 1.3}
+RESULT = RECORDS.parent / "speed.json"
+# Net, data set, and the part of the training images that makes a turn last half a minute at most.
+NETS = {
+    "lenet5": ("mnist", 55_000),
+    "vgg_mini": ("fashion-mnist", 5_000),
+    "resnet20": ("fashion-mnist", 4_000),
+}
 
 
 @dataclass(frozen=True)
@@ -46,10 +60,12 @@ class Turn:
     Attributes:
         images_per_second: In training, without validation.
         accuracy: On the validation images, afterwards.
+        peak_memory: Of the whole process, in bytes.
     """
 
     images_per_second: float
     accuracy: float
+    peak_memory: int
 
 
 class PerSample(Dataset):
@@ -71,62 +87,100 @@ class PerSample(Dataset):
         return tensor.clone().sub_(mean).div_(std), int(self.labels[index])
 
 
-def usual_torch(dataset: data.Dataset, recipe: Recipe) -> Turn:
+def usual_torch(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     """The loop of most PyTorch tutorials."""
-    torch.manual_seed(recipe.seed)
-    model = backbones.create_model(MODEL, framework="torch", seed=recipe.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     loader = DataLoader(PerSample(dataset), recipe.batch_size, shuffle=True, drop_last=True)
+    return plain_torch(model, recipe, lambda epoch: loader)
+
+
+def from_memory(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+    """The same loop, with batches cut from one array; N x C x H x W in memory as in the model."""
+
+    def batches(epoch: int) -> Iterable:
+        made = data.batches(
+            dataset.train,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            epoch=epoch,
+            mean=dataset.mean,
+            std=dataset.std,
+        )
+        for images, labels in made:
+            yield torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
+
+    return plain_torch(model.to(memory_format=torch.contiguous_format), recipe, batches)
+
+
+def plain_torch(model: Any, recipe: Recipe, batches: Callable[[int], Iterable]) -> float:
+    """Train, and say how many seconds it took."""
+    torch.manual_seed(recipe.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     model.train()
     start = time.perf_counter()
-    for _ in range(recipe.epochs):
-        for images, labels in loader:
+    for epoch in range(recipe.epochs):
+        for images, labels in batches(epoch):
             optimizer.zero_grad()
             loss = F.cross_entropy(model(images), labels)
             loss.backward()
             optimizer.step()
-    seconds = time.perf_counter() - start
-    return _turn(model, dataset, recipe, seconds)
+    return time.perf_counter() - start
 
 
-def usual_tensorflow(dataset: data.Dataset, recipe: Recipe) -> Turn:
+def usual_tensorflow(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     """`fit` on arrays, with Keras's defaults but for the batch size, which is the recipe's."""
     keras.utils.set_random_seed(recipe.seed)
-    model = backbones.create_model(MODEL, framework="tensorflow", seed=recipe.seed)
     images = ((dataset.train.images / 255 - dataset.mean) / dataset.std).astype(np.float32)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.AdamW(1e-3), loss, metrics=["accuracy"])
     start = time.perf_counter()
     model.fit(images, dataset.train.labels, batch_size=recipe.batch_size, epochs=recipe.epochs, verbose=0)
-    seconds = time.perf_counter() - start
-    return _turn(model, dataset, recipe, seconds)
+    return time.perf_counter() - start
 
 
-def ours(framework: str) -> Callable[[data.Dataset, Recipe], Turn]:
+def one_step_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+    """This project's loop in Keras, back in Python after every step."""
+    keras_loop.STEPS_PER_CALL = 1  # this process takes one turn and ends
+    return ours(model, dataset, recipe)
+
+
+def ours(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     """This project's loop."""
-
-    def run(dataset: data.Dataset, recipe: Recipe) -> Turn:
-        model = backbones.create_model(MODEL, framework, seed=recipe.seed)
-        history = fit(model, dataset, recipe, progress=False)
-        return _turn(model, dataset, recipe, history.seconds)
-
-    return run
+    return fit(model, dataset, recipe, progress=False).seconds
 
 
-WAYS: dict[str, tuple[Callable, Callable]] = {
-    "torch": (usual_torch, ours("torch")),
-    "tensorflow": (usual_tensorflow, ours("tensorflow")),
+def ours_bf16(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+    """This project's loop in bfloat16."""
+    return ours(model, dataset, replace(recipe, precision="bf16"))
+
+
+USUAL, OURS = "the usual way", "this project"
+WAYS: dict[str, dict[str, Callable[..., float]]] = {
+    "torch": {USUAL: usual_torch, "batches from memory": from_memory, OURS: ours, "in bfloat16": ours_bf16},
+    "tensorflow": {
+        USUAL: usual_tensorflow,
+        "one step per call": one_step_per_call,
+        OURS: ours,
+        "in bfloat16": ours_bf16,
+    },
 }
 
 
-def _turn(model: Any, dataset: data.Dataset, recipe: Recipe, seconds: float) -> Turn:
-    images = recipe.epochs * len(dataset.train.labels)
-    return Turn(images / seconds, evaluate(model, dataset, "validation").accuracy)
+def take_turn(model_name: str, framework: str, way: str, epochs: int, seed: int) -> Turn:
+    """One turn, in a process that does nothing else."""
+    dataset_name, images = NETS[model_name]
+    dataset = data.load(dataset_name)
+    part = dataset.part(train=images, validation=5_000) if images < len(dataset.train) else dataset
+    batch_size = recipe_for(model_name, dataset_name).batch_size
+    recipe = Recipe(epochs=epochs, batch_size=batch_size, seed=seed)
+    model = model_for(part, model_name, framework, seed=seed)
+    seconds = WAYS[framework][way](model, part, recipe)
+    memory = peak_memory()
+    return Turn(epochs * len(part.train) / seconds, evaluate(model, part, "validation").accuracy, memory)
 
 
-def matmul_peak(side: int = 2048, repeats: int = 5) -> float:
-    """The most float32 operations per second that a matrix multiplication reaches here."""
-    a, b = torch.randn(side, side), torch.randn(side, side)
+def matmul_peak(dtype: torch.dtype, side: int = 2048, repeats: int = 5) -> float:
+    """The most operations per second that a matrix multiplication reaches here."""
+    a, b = torch.randn(side, side, dtype=dtype), torch.randn(side, side, dtype=dtype)
     best = float("inf")
     for _ in range(repeats):
         start = time.perf_counter()
@@ -135,38 +189,83 @@ def matmul_peak(side: int = 2048, repeats: int = 5) -> float:
     return 2 * side**3 / best
 
 
+def seconds_to(accuracy: float, framework: str) -> tuple[int, float, float]:
+    """Epochs, seconds and validation accuracy of the shortest LeNet-5 run on MNIST that reaches so much."""
+    mnist = data.load("mnist")
+    for epochs in range(1, 11):
+        model = backbones.create_model("lenet5", framework, seed=0)
+        history = fit(model, mnist, replace(recipe_for("lenet5", "mnist"), epochs=epochs), progress=False)
+        reached = history.epochs[-1].validation_accuracy
+        if reached >= accuracy:
+            return epochs, history.seconds, reached
+    raise RuntimeError(f"no run of up to ten epochs reached {accuracy:.0%}")
+
+
 def main(
+    model: Annotated[str | None, typer.Option(help="Only this net, and write nothing.")] = None,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs in each turn.")] = 2,
 ) -> None:
-    """Compare the usual way to train LeNet-5 on MNIST with this project's."""
-    dataset = data.load("mnist")
-    recipe = replace(Recipe(), epochs=epochs)
-    peak = matmul_peak()
-    # Forward, and backward to the inputs and to the weights: each takes the multiply-adds once.
-    operations = 3 * 2 * backbones.summary(MODEL).multiply_adds
-    rows = []
-    for framework, (usual, own) in WAYS.items():
-        seen: dict[str, list[Turn]] = {"the usual way": [], "this project": []}
-        for turn in trange(turns, desc=framework):
-            for label, way in zip(seen, (usual, own), strict=True):
-                seen[label].append(way(dataset, replace(recipe, seed=turn)))
-        speeds = {label: median(turn.images_per_second for turn in of) for label, of in seen.items()}
-        for label, of in seen.items():
-            rows.append(
-                [
-                    framework,
-                    label,
-                    f"{speeds[label]:,.0f}",
-                    f"{speeds[label] / speeds['the usual way']:.2f}",
-                    f"{speeds[label] * operations / peak:.1%}",
-                    f"{np.mean([turn.accuracy for turn in of]):.2%}",
-                ]
+    """Compare the usual way to train with this project's, step by step from one to the other."""
+    plan = [
+        (name, framework, way, turn)
+        for name in ([model] if model else NETS)
+        for framework, ways in WAYS.items()
+        for turn in range(turns)
+        for way in ways
+    ]
+    seen: dict[tuple[str, str, str], list[Turn]] = {}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as process:
+        for name, framework, way, turn in tqdm(plan, desc="turns"):
+            done = process.submit(take_turn, name, framework, way, epochs, turn).result()
+            seen.setdefault((name, framework, way), []).append(done)
+        peaks = {str(d).removeprefix("torch."): matmul_peak(d) for d in (torch.float32, torch.bfloat16)}
+        result: dict[str, Any] = {"cpu": cpu(), "turns": turns, "epochs": epochs, "peaks": peaks, "ways": []}
+        for (name, framework, way), of in seen.items():
+            result["ways"].append(
+                {"model": name, "framework": framework, "way": way, "turns": list(map(asdict, of))}
             )
-        rows[-1].append(f"at least {TARGETS[framework]}")
-    headers = ["framework", "way", "images/s", "ratio", "of peak", "validation accuracy", "target ratio"]
-    print(f"float32 matrix multiplication: {peak / 1e9:.0f} GFLOP/s; {turns} turns of {epochs} epochs each")
-    print(tabulate(rows, headers, disable_numparse=True))
+        if not model:
+            result["to_99"] = {f: process.submit(seconds_to, 0.99, f).result() for f in WAYS}
+            write_whole(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
+    print(table(result))
+
+
+def multiply_adds(name: str) -> int:
+    """Of one image of the net's data set."""
+    return backbones.summary(name, in_channels=1, num_classes=10).multiply_adds
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as people read it."""
+    rows = []
+    medians = {
+        (way["model"], way["framework"], way["way"]): median(
+            turn["images_per_second"] for turn in way["turns"]
+        )
+        for way in result["ways"]
+    }
+    for way in result["ways"]:
+        name, framework = way["model"], way["framework"]
+        speed = medians[name, framework, way["way"]]
+        # Forward, and backward to the inputs and to the weights: each takes the multiply-adds once.
+        operations = 3 * 2 * multiply_adds(name)
+        peak = result["peaks"]["bfloat16" if way["way"] == "in bfloat16" else "float32"]
+        rows.append(
+            [
+                name,
+                framework,
+                way["way"],
+                f"{speed:,.0f}",
+                f"{speed / medians[name, framework, USUAL]:.2f}",
+                f"{speed * operations / peak:.0%}",
+                f"{max(turn['peak_memory'] for turn in way['turns']) / 1e6:,.0f} MB",
+                f"{mean(turn['accuracy'] for turn in way['turns']):.2%}",
+            ]
+        )
+    headers = ["net", "framework", "way", "images/s", "ratio", "of peak", "memory", "validation"]
+    return tabulate(rows, headers, disable_numparse=True)
 
 
 if __name__ == "__main__":
