@@ -125,17 +125,22 @@ def test_notebooks_are_committed_without_outputs(path):
 
 
 @pytest.mark.parametrize(
-    ("framework", "file", "net"),
-    [("torch", "LeNet5_mnist_torch", "LeNet5"), ("tensorflow", "LeNet5_mnist_tf", "lenet5")],
+    ("model", "framework", "file", "net"),
+    [
+        ("lenet5", "torch", "lenet/LeNet5_mnist_torch", "LeNet5"),
+        ("lenet5", "tensorflow", "lenet/LeNet5_mnist_tf", "lenet5"),
+        ("vgg_mini", "torch", "vgg/VGG_fashion_torch", "VGGMini"),
+        ("vgg_mini", "tensorflow", "vgg/VGG_fashion_tf", "vgg_mini"),
+    ],
 )
-def test_a_tutorials_own_net_is_the_packages(framework, file, net, rng):
+def test_a_tutorials_own_net_is_the_packages(model, framework, file, net, rng):
     """Weights fit by name, logits are the same to the bit, and so is the distribution of the start."""
-    notebook = nbformat.read(ROOT / "tutorials" / "lenet" / f"{file}.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "tutorials" / f"{file}.ipynb", as_version=4)
     (cell,) = [c for c in notebook.cells if "net" in c.metadata.get("tags", [])]
     scope: dict = {}
     imports = "import keras\nfrom keras import layers\nfrom torch import nn"
     exec(f"{imports}\n{cell.source}", scope)  # the notebook is this repository's own code
-    ours = backbones.create_model("lenet5", framework=framework, seed=0)
+    ours = backbones.create_model(model, framework=framework, seed=0)
     own = scope[net]()
     for key, value in convert.state(own).items():
         assert value.std() == pytest.approx(convert.state(ours)[key].std(), rel=0.35, abs=1e-9), key
@@ -152,7 +157,7 @@ def test_notebooks_and_package_share_no_hidden_state():
         source = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
         tree = ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.MULTILINE))
         names = {n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)}
-        assert names & {"LeNet5", "lenet5"}
+        assert names & {"LeNet5", "lenet5", "VGGMini", "vgg_mini"}
 
 
 def test_the_tests_that_caught_a_break_are_still_there():
