@@ -131,6 +131,12 @@ def test_notebooks_are_committed_without_outputs(path):
         ("lenet5", "tensorflow", "lenet/LeNet5_mnist_tf", "lenet5"),
         ("vgg_mini", "torch", "vgg/VGG_fashion_torch", "VGGMini"),
         ("vgg_mini", "tensorflow", "vgg/VGG_fashion_tf", "vgg_mini"),
+        ("alexnet_mini", "torch", "alexnet/AlexNet_fashion_torch", "AlexNetMini"),
+        ("alexnet_mini", "tensorflow", "alexnet/AlexNet_fashion_tf", "alexnet_mini"),
+        ("googlenet_mini", "torch", "inception/Inception_fashion_torch", "GoogLeNetMini"),
+        ("googlenet_mini", "tensorflow", "inception/Inception_fashion_tf", "googlenet_mini"),
+        ("resnet20", "torch", "resnet/ResNet_fashion_torch", "ResNet"),
+        ("resnet20", "tensorflow", "resnet/ResNet_fashion_tf", "resnet"),
     ],
 )
 def test_a_tutorials_own_net_is_the_packages(model, framework, file, net, rng):
@@ -138,9 +144,10 @@ def test_a_tutorials_own_net_is_the_packages(model, framework, file, net, rng):
     notebook = nbformat.read(ROOT / "tutorials" / f"{file}.ipynb", as_version=4)
     (cell,) = [c for c in notebook.cells if "net" in c.metadata.get("tags", [])]
     scope: dict = {}
-    imports = "import keras\nfrom keras import layers\nfrom torch import nn"
+    imports = "import keras\nimport torch\nfrom keras import layers\nfrom torch import nn"
     exec(f"{imports}\n{cell.source}", scope)  # the notebook is this repository's own code
-    ours = backbones.create_model(model, framework=framework, seed=0)
+    grey = {"in_channels": 1, "input_size": 28} if model == "resnet20" else {}
+    ours = backbones.create_model(model, framework=framework, seed=0, **grey)
     own = scope[net]()
     for key, value in convert.state(own).items():
         assert value.std() == pytest.approx(convert.state(ours)[key].std(), rel=0.35, abs=1e-9), key
@@ -157,7 +164,8 @@ def test_notebooks_and_package_share_no_hidden_state():
         source = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
         tree = ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.MULTILINE))
         names = {n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)}
-        assert names & {"LeNet5", "lenet5", "VGGMini", "vgg_mini"}
+        nets = "LeNet5 lenet5 VGGMini vgg_mini AlexNetMini alexnet_mini GoogLeNetMini googlenet_mini ResNet resnet"
+        assert names & set(nets.split())
 
 
 def test_the_tests_that_caught_a_break_are_still_there():
