@@ -92,7 +92,9 @@ def curves(runs: Mapping[str, Sequence[History]]) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def lines(series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, log: bool = False) -> Figure:
+def lines(
+    series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, log: bool = False, start: int = 1
+) -> Figure:
     """One line for each label, over 1, 2, 3 and so on.
 
     Args:
@@ -100,10 +102,11 @@ def lines(series: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str, log: boo
         xlabel: What is counted.
         ylabel: What the values are, with their unit.
         log: Whether the values' axis is logarithmic.
+        start: What the first value stands over.
     """
     figure, (axes,) = _figure(8, 3.6)
     for label, values in series.items():
-        axes.plot(np.arange(1, len(np.asarray(values)) + 1), values, label=label, linewidth=1)
+        axes.plot(np.arange(len(np.asarray(values))) + start, values, label=label, linewidth=1)
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     axes.legend(fontsize=8)
     return figure
@@ -118,6 +121,27 @@ def differences(pairs: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     apart = {label: np.abs(np.subtract(left, right)) for label, (left, right) in pairs.items()}
     gaps = {label: np.where(values > 0, values, np.nan) for label, values in apart.items()}
     return lines(gaps, xlabel="step", ylabel="difference of the losses (nats)", log=True)
+
+
+@mpl.rc_context(STYLE)
+def dots(values: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str) -> Figure:
+    """One row for each label, in which each value is a dot and each series has its colour.
+
+    Args:
+        values: Label -> series -> values, shares of 1.
+        xlabel: What the values are.
+    """
+    figure, (axes,) = _figure(8, 0.8 + 0.45 * len(values))
+    for row, series in enumerate(values.values()):
+        for i, (colour, (name, found)) in enumerate(zip(COLOURS, series.items(), strict=False)):
+            heights = np.full(len(found), row + 0.16 * (2 * i - len(series) + 1))
+            axes.scatter(found, heights, s=18, color=colour, label=None if row else name)
+    axes.set(
+        xlabel=xlabel, yticks=range(len(values)), yticklabels=list(values), ylim=(len(values) - 0.5, -0.5)
+    )
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(fontsize=8)
+    return figure
 
 
 @mpl.rc_context(STYLE)

@@ -40,7 +40,8 @@ def kept(draw: Callable[..., str]) -> Callable[..., str]:
 
     @wraps(draw)
     def drawn(*args: object) -> str:
-        sources = [*RECORDS.parent.rglob("*.json"), REPOSITORY / "backbones" / "figures.py", Path(__file__)]
+        code = [REPOSITORY / "backbones" / "figures.py", *Path(__file__).parent.glob("*.py")]
+        sources = [*RECORDS.parent.rglob("*.json"), *code]
         digest = hashlib.sha256(repr((draw.__name__, args)).encode())
         for path in sorted(sources):
             digest.update(path.read_bytes())
@@ -193,10 +194,10 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
         f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over the epochs, mean of all seeds with a band "
         f"from the lowest to the highest, for {' and '.join(runs)}."
     )
-    return _inline(figures.curves(runs), alt)
+    return inline(figures.curves(runs), alt)
 
 
-def _inline(figure: Figure, alt: str) -> str:
+def inline(figure: Figure, alt: str) -> str:
     """A figure as an SVG element in the page's ink, whose ids no other figure on the page has."""
     from backbones import figures
 
@@ -237,4 +238,4 @@ def lockstep(model: str) -> str:
     alt = (
         f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps: {', '.join(labels)}."
     )
-    return _inline(figures.differences(labels), alt)
+    return inline(figures.differences(labels), alt)

@@ -9,6 +9,7 @@ from textwrap import indent
 
 sys.path.insert(0, str(Path(__file__).parent))  # mkdocs-macros loads this file alone, not those beside it
 
+import ablations
 from address import repository_address
 from evidence import (
     accuracy,
@@ -164,5 +165,5 @@ def models_table() -> str:
 FUNCTIONS = (
     accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
     macs, macs_number, models_table, params, question_count, reached, results, results_table, seed_table, seeds,
-    shipped_table, sources, topics, trained, verdict,
+    shipped_table, sources, topics, trained, verdict, *ablations.FUNCTIONS,
 )  # fmt: skip

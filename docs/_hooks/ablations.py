@@ -1,0 +1,170 @@
+"""What the design pages draw from the records of `benchmarks.ablations`: tables, figures, numbers in prose."""
+
+from __future__ import annotations
+
+import json
+from statistics import mean, stdev
+from typing import Any
+
+from evidence import inline, kept
+from tabulate import tabulate
+
+from backbones.training.report import FRAMEWORK_LABELS, RECORDS
+
+FOLDER = RECORDS.parent / "ablations"
+
+
+def _record(topic: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{topic}.json").read_text(encoding="utf-8"))
+
+
+def _values(topic: str, label: str, measure: str, framework: str | None = None) -> list[float]:
+    """A measure of all finished runs of a variant, of one framework or both."""
+    runs = _record(topic)["variants"][label]["runs"]
+    return [
+        run["shifted"][measure.removeprefix("shifted_")] if measure.startswith("shifted_") else run[measure]
+        for run in runs
+        if framework in (None, run["framework"]) and "failed" not in run
+    ]
+
+
+def ablated(topic: str, label: str, measure: str = "validation_accuracy") -> str:
+    """The mean of a measure over all runs of a variant; accuracies in per cent."""
+    value = mean(_values(topic, label, measure))
+    return f"{value:,.2f}" if measure in ("train_loss", "validation_loss", "seconds") else f"{value:.1%}"
+
+
+def cost(topic: str, label: str, of: str = "parameters") -> str:
+    """A variant's parameters or multiply-adds."""
+    return f"{_record(topic)['variants'][label][of]:,}"
+
+
+def gap(topic: str, more: str, less: str, measure: str = "validation_accuracy") -> str:
+    """By how many points the first variant is above the second, seed by seed; the build stops if it is not."""
+    found = _pairs(topic, more, less, measure)
+    assert mean(found) > 0, (
+        f"{topic}: {more} is not above {less} in {measure}, but {mean(found):.2f} points away"
+    )
+    return f"{mean(found):.1f} ± {stdev(found):.1f} points"
+
+
+def ratio(topic: str, more: str, less: str, measure: str = "seconds") -> str:
+    """How many times the second variant's mean the first one's is."""
+    return f"{mean(_values(topic, more, measure)) / mean(_values(topic, less, measure)):.1f}"
+
+
+def undecided(topic: str, one: str, other: str, measure: str = "validation_accuracy") -> str:
+    """The difference of two variants that seeds alone explain; the build stops if it is larger."""
+    found = _pairs(topic, one, other, measure)
+    assert abs(mean(found)) <= 2 * stdev(found), (
+        f"{topic}: {one} and {other} are {mean(found):.2f} points apart"
+    )
+    return f"{mean(found):+.1f} ± {stdev(found):.1f} points"
+
+
+def _pairs(topic: str, one: str, other: str, measure: str) -> list[float]:
+    """Differences in points. The runs stand in one order of frameworks and seeds, so those of a seed meet."""
+    pairs = zip(_values(topic, one, measure), _values(topic, other, measure), strict=True)
+    return [100 * (a - b) for a, b in pairs]
+
+
+def _spread(values: list[float]) -> str:
+    return f"{100 * mean(values):.1f} ± {100 * stdev(values):.1f} %" if values else "did not train"
+
+
+def ablation(topic: str) -> str:
+    """Figure and table of one question."""
+    record = _record(topic)
+    rows = []
+    for label, variant in record["variants"].items():
+        accuracies = [_spread(_values(topic, label, "validation_accuracy", f)) for f in FRAMEWORK_LABELS]
+        training, seconds = _values(topic, label, "train_accuracy"), _values(topic, label, "seconds")
+        rows.append(
+            [
+                label,
+                f"{variant['parameters']:,}",
+                f"{variant['multiply_adds']:,}",
+                *accuracies,
+                f"{mean(training):.1%}",
+                f"{mean(seconds):.0f} s",
+            ]
+        )
+    headers = [
+        "variant",
+        "parameters",
+        "multiply-adds",
+        *FRAMEWORK_LABELS.values(),
+        "on training images",
+        "training",
+    ]
+    align = ["left", *["right"] * 6]
+    table = tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+    seeds = {run["seed"] for variant in record["variants"].values() for run in variant["runs"]}
+    epochs = {variant["recipe"]["epochs"] for variant in record["variants"].values()}
+    note = (
+        f"Accuracy on {record['validation_images']:,} validation images of Fashion-MNIST: mean and standard deviation "
+        f"of {len(seeds)} seeds in each framework, trained on {record['images']:,} images for "
+        f"{' or '.join(map(str, sorted(epochs)))} epochs. `python -m benchmarks.ablations {topic}` runs it again."
+    )
+    return f"{ablation_figure(topic)}\n\n{table}\n\n{note}"
+
+
+@kept
+def ablation_figure(topic: str) -> str:
+    """Each run's accuracy as a dot, by variant and framework."""
+    from backbones import figures
+
+    dots = {
+        label: {name: _values(topic, label, "validation_accuracy", f) for f, name in FRAMEWORK_LABELS.items()}
+        for label in _record(topic)["variants"]
+    }
+    means = ", ".join(f"{label} {ablated(topic, label)}" for label in dots if any(dots[label].values()))
+    alt = f"Validation accuracy of each run for the question of {topic}, one dot each. Means: {means}."
+    return inline(figures.dots(dots, xlabel="validation accuracy"), alt)
+
+
+@kept
+def shift_figure(topic: str) -> str:
+    """Accuracy on images that were moved, by pixels."""
+    from backbones import figures
+
+    lines = {}
+    for label, variant in _record(topic)["variants"].items():
+        measures = ["validation_accuracy", *(f"shifted_{pixels}" for pixels in variant["runs"][0]["shifted"])]
+        lines[label] = [mean(_values(topic, label, measure)) for measure in measures]
+    ends = ", ".join(f"{label} from {values[0]:.1%} to {values[-1]:.1%}" for label, values in lines.items())
+    alt = f"Accuracy on images shifted by 0 to {len(measures) - 1} pixels: {ends}."
+    figure = figures.lines(lines, xlabel="pixels to the right", ylabel="validation accuracy", start=0)
+    return inline(figure, alt)
+
+
+@kept
+def signal_figure(topic: str) -> str:
+    """How large the values are behind each layer before training."""
+    from backbones import figures
+
+    lines = {
+        label: [mean(values) for values in zip(*(run["signal"] for run in variant["runs"]), strict=True)]
+        for label, variant in _record(topic)["variants"].items()
+    }
+    ends = ", ".join(f"{label} {values[-1]:.1e}" for label, values in lines.items())
+    alt = f"Root mean square of the values behind each layer at the start. Behind the last: {ends}."
+    figure = figures.lines(lines, xlabel="layer", ylabel="root mean square of the values", log=True)
+    return inline(figure, alt)
+
+
+@kept
+def epoch_figure(topic: str) -> str:
+    """Validation accuracy by epoch, mean over all runs."""
+    from backbones import figures
+
+    lines = {
+        label: [mean(v) for v in zip(*(r["validation_by_epoch"] for r in variant["runs"]), strict=True)]
+        for label, variant in _record(topic)["variants"].items()
+    }
+    ends = ", ".join(f"{label} {values[-1]:.1%}" for label, values in lines.items())
+    alt = f"Validation accuracy by epoch, mean of all runs. At the end: {ends}."
+    return inline(figures.lines(lines, xlabel="epoch", ylabel="validation accuracy"), alt)
+
+
+FUNCTIONS = (ablated, ablation, cost, epoch_figure, gap, ratio, shift_figure, signal_figure, undecided)
