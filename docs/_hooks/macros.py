@@ -10,6 +10,7 @@ from textwrap import indent
 sys.path.insert(0, str(Path(__file__).parent))  # mkdocs-macros loads this file alone, not those beside it
 
 import ablations
+import models
 from address import repository_address
 from evidence import (
     accuracy,
@@ -166,4 +167,5 @@ FUNCTIONS = (
     accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
     macs, macs_number, models_table, params, question_count, reached, results, results_table, seed_table, seeds,
     shipped_table, sources, topics, trained, verdict, *ablations.FUNCTIONS,
+    *models.FUNCTIONS,
 )  # fmt: skip

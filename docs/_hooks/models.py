@@ -1,0 +1,152 @@
+"""All nets in one table and one figure: what they cost, what they reach, how long they take."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import yaml
+from evidence import inline, kept
+from tabulate import tabulate
+
+import backbones
+from backbones.errors import BackbonesError
+from backbones.registry import FAMILIES
+from backbones.training.recipe import recipe_for
+from backbones.training.report import DATASET_LABELS, RECORDS, load_records
+
+LATENCY = RECORDS.parent / "latency.json"
+PUBLISHED = Path(__file__).parents[1] / "compare" / "published.yaml"
+
+
+@cache
+def _published() -> dict[str, dict[str, Any]]:
+    return {row["model"]: row for row in yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))}
+
+
+@cache
+def _latency() -> dict[str, Any]:
+    return json.loads(LATENCY.read_text(encoding="utf-8"))
+
+
+def _memory(name: str) -> tuple[float, float]:
+    """Megabytes of float32: the weights, and all layers' values for one image, which training keeps."""
+    ledger = backbones.summary(name)
+    values = sum(layer.output.size for layer in ledger.layers)
+    return 4e-6 * ledger.parameters, 4e-6 * values
+
+
+def _ours(name: str) -> str:
+    """The mean test accuracy of both frameworks' runs, by data set."""
+    found = []
+    for dataset, label in DATASET_LABELS.items():
+        try:
+            epochs = recipe_for(name, dataset).epochs
+        except BackbonesError:
+            continue
+        runs = [
+            r
+            for (m, d, _, e), group in load_records().items()
+            if (m, d, e) == (name, dataset, epochs)
+            for r in group
+        ]
+        if runs:
+            found.append(f"{mean(r.test_accuracy for r in runs):.2%} {label}")
+    return ", ".join(found)
+
+
+def _theirs(name: str) -> str:
+    """The error that the paper reports."""
+    row = _published().get(name)
+    if row is None:
+        return ""
+    parts = [f"{row[key]} % {label}" for key, label in (("top1", "top-1"), ("top5", "top-5")) if key in row]
+    return f"{', '.join(parts)} ({row['data']}; {row['source']})"
+
+
+def all_models() -> str:
+    """Every net: cost, receptive field, memory, latency in both frameworks, our accuracy, the paper's error."""
+    rows = []
+    for name in (name for family in FAMILIES for name in backbones.list_models(family)):
+        ledger = backbones.summary(name)
+        weights, values = _memory(name)
+        times = _latency()["milliseconds"][name]
+        rows.append(
+            [
+                f"`{name}`",
+                f"{ledger.parameters:,}",
+                f"{ledger.multiply_adds:,}",
+                f"{ledger.features[-1].map.receptive_field:,}",
+                f"{weights:.2f}",
+                f"{values:.2f}",
+                f"{times['torch']:.1f}",
+                f"{times['tensorflow']:.1f}",
+                _ours(name),
+                _theirs(name),
+            ]
+        )
+    headers = [
+        "net",
+        "parameters",
+        "multiply-adds",
+        "sees",
+        "weights, MB",
+        "values, MB",
+        "PyTorch, ms",
+        "TensorFlow, ms",
+        "test accuracy here",
+        "error in the paper",
+    ]
+    align = ["left", *["right"] * 7, "left", "left"]
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def latency_setting() -> str:
+    """On what the latencies were measured."""
+    versions = _latency()["versions"]
+    return f"{_latency()['cpu']}; PyTorch {versions['torch']}, TensorFlow {versions['tensorflow']}"
+
+
+@kept
+def models_figure() -> str:
+    """Parameters against multiply-adds, each net a dot."""
+    from backbones import figures
+
+    points = {family: {name: _cost(name) for name in backbones.list_models(family)} for family in FAMILIES}
+    alt = (
+        "Every net's multiply-adds for one image against its parameters, both on logarithmic axes. The VGG nets lie to "
+        "the right and high; ResNets and GoogLeNet do as much work or less with far fewer parameters; the small nets are "
+        "at the lower left."
+    )
+    return inline(figures.scatter(points, xlabel="parameters", ylabel="multiply-adds per image"), alt)
+
+
+@kept
+def error_figure() -> str:
+    """The papers' top-5 errors on ImageNet against parameters, by year."""
+    from backbones import figures
+
+    rows = [row for row in _published().values() if "top5" in row]
+    years = sorted({row["year"] for row in rows})
+    points = {
+        str(year): {
+            row["model"]: (backbones.summary(row["model"]).parameters, row["top5"])
+            for row in rows
+            if row["year"] == year
+        }
+        for year in years
+    }
+    told = ", ".join(f"{row['model']} {row['top5']} per cent ({row['year']})" for row in rows)
+    alt = f"Top-5 error on ImageNet as reported in the papers, against parameters, coloured by year: {told}."
+    return inline(figures.scatter(points, xlabel="parameters", ylabel="top-5 error, per cent"), alt)
+
+
+def _cost(name: str) -> tuple[int, int]:
+    ledger = backbones.summary(name)
+    return ledger.parameters, ledger.multiply_adds
+
+
+FUNCTIONS = (all_models, error_figure, latency_setting, models_figure)
