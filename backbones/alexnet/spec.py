@@ -79,7 +79,8 @@ ALEXNET = AlexNetSpec(
     published_parameters=60_965_224,
 )
 
-# Krizhevsky 2014: one column, fewer maps, no normalisation. torchvision ships this form.
+# Krizhevsky 2014: one column, fewer maps, no normalisation. Its footnote 1 gives conv4 384 maps; the author's own
+# configuration and torchvision, which made this form known, have 256, and so has ours.
 ALEXNET_OWT = AlexNetSpec(
     name="alexnet_owt",
     convs=(

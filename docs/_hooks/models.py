@@ -118,8 +118,8 @@ def models_figure() -> str:
     points = {family: {name: _cost(name) for name in backbones.list_models(family)} for family in FAMILIES}
     alt = (
         "Every net's multiply-adds for one image against its parameters, both on logarithmic axes. The VGG nets lie to "
-        "the right and high; ResNets and GoogLeNet do as much work or less with far fewer parameters; the small nets are "
-        "at the lower left."
+        "the right and high; ResNets and GoogLeNet do as much work or less with far fewer parameters; the small nets "
+        "are at the lower left."
     )
     return inline(figures.scatter(points, xlabel="parameters", ylabel="multiply-adds per image"), alt)
 
