@@ -72,7 +72,8 @@ class GoogLeNetSpec(Spec):
 # Section 5: an auxiliary head averages 5 x 5 windows, 3 apart, reduces to 128 maps, and has 1024 hidden units.
 HEAD_POOL, HEAD_STRIDE, HEAD_MAPS, HEAD_UNITS, HEAD_DROPOUT = 5, 3, 128, 1024, 0.7
 
-# 6,998,552 parameters follow from Table 1; the table itself rounds, and adds up to 6.8 million.
+# 6,998,552 parameters follow from the widths in Table 1. The table's own column of parameters adds up to 6.8 million,
+# and differs by more than rounding in some rows (block 4c: 463 thousand for 510,104).
 GOOGLENET = GoogLeNetSpec(
     name="googlenet",
     blocks=(
@@ -105,7 +106,7 @@ GOOGLENET = GoogLeNetSpec(
 )
 
 # For 28 x 28 grey images: the block with its four branches and its 1 x 1 reductions stays. Deviations: a stem of
-# one convolution, six blocks, BatchNorm, which makes the auxiliary heads needless.
+# one convolution, four blocks, BatchNorm, which makes the auxiliary heads needless.
 GOOGLENET_MINI = GoogLeNetSpec(
     name="googlenet_mini",
     input_size=28,

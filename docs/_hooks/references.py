@@ -1,0 +1,57 @@
+"""The bibliography: one BibTeX file, shown as a list whose entries can be copied."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from textwrap import indent
+
+from pybtex.database import BibliographyData, Entry, Person, parse_file
+from pybtex.richtext import Text
+
+FILE = Path(__file__).parents[1] / "references.bib"
+
+
+@cache
+def _entries() -> BibliographyData:
+    return parse_file(str(FILE), bib_format="bibtex")
+
+
+def references() -> str:
+    """Every paper, by first author and year, each with its link and its BibTeX."""
+    entries = sorted(_entries().entries.values(), key=lambda e: (_names(e)[0], e.fields["year"], e.key))
+    return "\n\n".join(map(_shown, entries))
+
+
+def _shown(entry: Entry) -> str:
+    names = _names(entry)
+    who = ", ".join(names[:3]) + (" et al." if len(names) > 3 else "")
+    where = _plain(entry.fields.get("journal") or entry.fields.get("booktitle") or "")
+    label, address = _link(entry)
+    text = f'{who} ({entry.fields["year"]}): "{_plain(entry.fields["title"])}"{", " + where if where else ""}.'
+    code = indent(f"```bibtex\n{entry.to_string('bibtex').strip()}\n```", "    ")
+    return f'<span id="{entry.key}"></span>{text} [{label}]({address})\n\n??? quote "BibTeX"\n\n{code}'
+
+
+def _names(entry: Entry) -> list[str]:
+    return [_name(person) for person in entry.persons["author"]]
+
+
+def _name(person: Person) -> str:
+    return _plain(" ".join([*person.prelast_names, *person.last_names]))
+
+
+def _link(entry: Entry) -> tuple[str, str]:
+    fields = entry.fields
+    if "eprint" in fields:
+        return f"arXiv:{fields['eprint']}", f"https://arxiv.org/abs/{fields['eprint']}"
+    if "doi" in fields:
+        return f"doi:{fields['doi']}", f"https://doi.org/{fields['doi']}"
+    return "paper", fields["url"]
+
+
+def _plain(text: str) -> str:
+    return str(Text.from_latex(text))
+
+
+FUNCTIONS = (references,)
