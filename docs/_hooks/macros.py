@@ -32,7 +32,6 @@ from tabulate import tabulate
 import backbones
 from backbones.diagram import diagram as draw
 from backbones.lenet.spec import C3_CONNECTIONS
-from backbones.registry import FAMILIES
 from backbones.summary import pair
 from backbones.training.report import results_table
 
@@ -144,29 +143,9 @@ def connections_table() -> str:
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-def models_table() -> str:
-    """Every registered model with what it costs, from its ledger."""
-    rows = []
-    for family in FAMILIES:
-        for name in backbones.list_models(family):
-            ledger = backbones.summary(name)
-            rows.append(
-                [
-                    f"`{name}`",
-                    " x ".join(map(str, ledger.input.shape)),
-                    f"{ledger.parameters:,}",
-                    f"{ledger.multiply_adds:,}",
-                    f"{ledger.features[-1].map.receptive_field:,}",
-                ]
-            )
-    headers = ["name", "input", "parameters", "multiply-adds", "sees"]
-    align = ["left", "right", "right", "right", "right"]
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
 FUNCTIONS = (
     accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
-    macs, macs_number, models_table, params, question_count, reached, results, results_table, seed_table, seeds,
+    macs, macs_number, params, question_count, reached, results, results_table, seed_table, seeds,
     shipped_table, sources, topics, trained, verdict, *ablations.FUNCTIONS,
     *models.FUNCTIONS, *references.FUNCTIONS, repository_address,
 )  # fmt: skip

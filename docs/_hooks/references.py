@@ -1,4 +1,4 @@
-"""The bibliography: one BibTeX file, shown as a list whose entries can be copied."""
+"""The bibliography, from one BibTeX file, and the glossary, from the one that explains terms on hover."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pybtex.database import BibliographyData, Entry, Person, parse_file
 from pybtex.richtext import Text
 
 FILE = Path(__file__).parents[1] / "references.bib"
+ABBREVIATIONS = Path(__file__).parents[1] / "abbreviations.md"
 
 
 @cache
@@ -28,7 +29,9 @@ def _shown(entry: Entry) -> str:
     who = ", ".join(names[:3]) + (" et al." if len(names) > 3 else "")
     where = _plain(entry.fields.get("journal") or entry.fields.get("booktitle") or "")
     label, address = _link(entry)
-    text = f'{who} ({entry.fields["year"]}): "{_plain(entry.fields["title"])}"{", " + where if where else ""}.'
+    text = (
+        f'{who} ({entry.fields["year"]}): "{_plain(entry.fields["title"])}"{", " + where if where else ""}.'
+    )
     code = indent(f"```bibtex\n{entry.to_string('bibtex').strip()}\n```", "    ")
     return f'<span id="{entry.key}"></span>{text} [{label}]({address})\n\n??? quote "BibTeX"\n\n{code}'
 
@@ -54,4 +57,15 @@ def _plain(text: str) -> str:
     return str(Text.from_latex(text))
 
 
-FUNCTIONS = (references,)
+def glossary() -> str:
+    """The terms that show their meaning on hover, as a list; of two forms of a word the longer one is left out."""
+    lines = ABBREVIATIONS.read_text(encoding="utf-8").splitlines()
+    terms = dict(line.removeprefix("*[").split("]: ", 1) for line in lines)
+    shown = {
+        term: told for term, told in terms.items() if term.removesuffix("s") not in terms or term[-1] != "s"
+    }
+    # Code, since a term in plain text would carry its meaning twice.
+    return "\n\n".join(f"`{term}`\n:   {told}." for term, told in shown.items())
+
+
+FUNCTIONS = (glossary, references)
