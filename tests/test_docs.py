@@ -50,6 +50,16 @@ def test_a_question_has_an_answer_and_evidence(question):
         )
 
 
+def test_every_cited_paper_is_in_the_bibliography():
+    known = (DOCS / "references.bib").read_text()
+    files = [path for kind in ("md", "yaml") for path in DOCS.rglob(f"*.{kind}")]
+    files += [*(DOCS.parent / "tutorials").rglob("*.ipynb"), *(DOCS.parent / "backbones").rglob("*.py")]
+    for path in files:
+        text = path.read_text()
+        for paper in {*re.findall(r"arXiv:(\d{4}\.\d{5})", text), *re.findall(r"doi\.org/([^)\s\"]+)", text)}:
+            assert f"{{{paper}}}" in known, f"{path.name} cites {paper}, which references.bib lacks"
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapters_code_runs(path):
     """Each solution on its own, in one process; except where a page shows how to fetch what is not here."""
