@@ -22,7 +22,7 @@ def hook(name):
         sys.path.pop(0)
 
 
-interview, macros = hook("interview"), hook("macros")
+evidence, interview, macros = map(hook, ("evidence", "interview", "macros"))
 QUESTIONS = interview.load()
 ASKER = interview.Asker({function.__name__: function for function in macros.FUNCTIONS})
 
@@ -48,6 +48,13 @@ def test_a_question_has_an_answer_and_evidence(question):
         assert re.search(rf"(?<![\d,.]){re.escape(f'{value:,}')}(?!\d|,\d)", answer), (
             f"{value:,} is not in the answer"
         )
+
+
+def test_no_two_figures_share_an_id():
+    """They may stand on one page, where an id that stands twice leads to the wrong place."""
+    groups = [(model, dataset, epochs) for model, dataset, epochs, _ in evidence.trained()]
+    found = [i for group in groups for i in set(re.findall(r'\bid="(.*?)"', evidence.curves(*group)))]
+    assert len(set(found)) == len(found)
 
 
 def test_every_cited_paper_is_in_the_bibliography():

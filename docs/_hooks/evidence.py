@@ -191,7 +191,8 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
         for framework, records in _by_framework(model, dataset, epochs).items()
     }
     alt = (
-        f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over the epochs, mean of all seeds with a band "
+        f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over "
+        f"{epochs or recipe_for(model, dataset).epochs} epochs, mean of all seeds with a band "
         f"from the lowest to the highest, for {' and '.join(runs)}."
     )
     return inline(figures.curves(runs), alt)
@@ -201,8 +202,9 @@ def inline(figure: Figure, alt: str) -> str:
     """A figure as an SVG element in the page's ink, whose ids no other figure on the page has."""
     from backbones import figures
 
-    own = hashlib.sha256(alt.encode()).hexdigest()[:8]
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{own}-", figures.to_svg(figure))
+    svg = figures.to_svg(figure)
+    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{own}-", svg)
     svg = svg.replace("#000000", "currentColor")
     opened = svg.replace("<svg", f'<svg fill="currentColor" role="img" aria-label="{escape(alt)}"', 1)
     return f'<figure class="plot">{opened}</figure>'
