@@ -9,7 +9,8 @@ import pytest
 
 from backbones import convert, data
 from backbones.training import fit
-from benchmarks.ablations.__main__ import SEEDS, build, ledger, moved, path_of, start
+from benchmarks.ablations.__main__ import SEEDS, path_of
+from benchmarks.ablations.running import build, ledger, moved, start
 from benchmarks.ablations.spec import SmallNetSpec
 from benchmarks.ablations.studies import STUDIES
 
