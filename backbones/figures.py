@@ -145,20 +145,24 @@ def dots(values: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str) ->
 
 
 @mpl.rc_context(STYLE)
-def scatter(points: Mapping[str, Mapping[str, tuple[float, float]]], *, xlabel: str, ylabel: str) -> Figure:
-    """Named dots on logarithmic axes, each group in its colour.
+def scatter(
+    points: Mapping[str, Mapping[str, tuple[float, float]]], *, xlabel: str, ylabel: str, log: str = ""
+) -> Figure:
+    """Named dots, each group in its colour.
 
     Args:
         points: Group -> name -> x and y.
         xlabel: What x is, with its unit.
         ylabel: What y is, with its unit.
+        log: The axes that are logarithmic: "", "x" or "xy".
     """
     figure, (axes,) = _figure(8, 5)
     for colour, (group, named) in zip(COLOURS, points.items(), strict=False):
         axes.scatter(*zip(*named.values(), strict=True), s=22, color=colour, label=group)
         for name, place in named.items():
             axes.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7)
-    axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log", yscale="log")
+    scales = {f"{axis}scale": "log" if axis in log else "linear" for axis in "xy"}
+    axes.set(xlabel=xlabel, ylabel=ylabel, **scales)
     axes.legend(fontsize=8)
     return figure
 

@@ -160,6 +160,44 @@ def test_interview_questions_answer_back(address, browser):
     tab.context.close()
 
 
+@pytest.mark.parametrize(
+    ("asked", "page"),
+    [
+        ("degradation", "design/residual/"),
+        ("1x1", "design/pointwise/"),
+        ("resnet50", "architectures/resnet/"),
+    ],
+)
+def test_search_finds_the_right_page_first(address, browser, asked, page):
+    tab = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    tab.goto(address)
+    tab.locator("input.md-search__input").click()
+    tab.keyboard.type(asked, delay=30)
+    first = tab.locator(".md-search-result__item a").first
+    first.wait_for()
+    tab.wait_for_timeout(500)  # the list is drawn anew while one types
+    assert urlsplit(str(first.get_attribute("href"))).path.endswith(page)
+    tab.context.close()
+
+
+def test_the_table_of_models_can_be_sorted(address, browser):
+    tab = browser.new_context().new_page()
+    tab.goto(urljoin(address, "compare/models/"))
+    for order in (sorted, lambda values: sorted(values, reverse=True)):
+        tab.locator(".sortable th", has_text="parameters").click()
+        shown = tab.locator(".sortable td:nth-child(2)").all_inner_texts()
+        numbers = [int(text.replace(",", "")) for text in shown]
+        assert numbers == order(numbers)
+    tab.context.close()
+
+
+def test_terms_tell_their_meaning(address, browser):
+    tab = browser.new_context().new_page()
+    tab.goto(urljoin(address, "design/residual/"))
+    assert "deeper plain net" in str(tab.locator("abbr", has_text="degradation").first.get_attribute("title"))
+    tab.context.close()
+
+
 def test_links_and_anchors():
     """Every internal link leads to a file, every anchor to an id on it; no id stands twice."""
     pages = {path: BeautifulSoup(path.read_text(), "html.parser") for path in SITE.rglob("*.html")}

@@ -112,7 +112,8 @@ def reached(model: str, dataset: str) -> str:
     runs = _by_framework(model, dataset)
     each = " and ".join(f"{accuracy_text(records)} in {FRAMEWORK_LABELS[f]}" for f, records in runs.items())
     count = max(map(len, runs.values()))
-    spread = f"mean and standard deviation of {count} seeds each" if count > 1 else "one run each"
+    each_of = " each" if len(runs) > 1 else ""
+    spread = f"mean and standard deviation of {count} seeds{each_of}" if count > 1 else f"one run{each_of}"
     return f"{each} on {DATASET_LABELS[dataset]} ({spread})"
 
 

@@ -98,8 +98,8 @@ def sources(family: str) -> str:
 
 
 def diagram(model: str) -> str:
-    """The block diagram of a model."""
-    return draw(backbones.summary(model))
+    """The block diagram of a model. In an element of a block: Markdown would see to the words in it otherwise."""
+    return f"<figure>{draw(backbones.summary(model))}</figure>"
 
 
 def c3_table() -> str:
