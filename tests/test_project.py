@@ -20,7 +20,8 @@ from backbones.training.report import results_table
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NOTEBOOKS = sorted((ROOT / "tutorials").rglob("*.ipynb"))
+TUTORIALS = sorted((ROOT / "tutorials").rglob("*.ipynb"))
+NOTEBOOKS = [*TUTORIALS, *sorted((ROOT / "docs/compare").glob("*.ipynb"))]
 
 # A framework that is not installed: it cannot be found, and importing it fails.
 WITHOUT = """
@@ -160,7 +161,7 @@ def test_a_tutorials_own_net_is_the_packages(model, framework, file, net, rng):
 
 def test_notebooks_and_package_share_no_hidden_state():
     """A tutorial may use the package, but defines its net in its own cells."""
-    for path in NOTEBOOKS:
+    for path in TUTORIALS:
         source = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
         tree = ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.MULTILINE))
         names = {n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef | ast.FunctionDef)}

@@ -140,8 +140,12 @@ def on_page_content(content: str, page: Page, config, files) -> str:
     """Offer the notebook itself: in Colab, as a file with outputs, as its source."""
     if not is_notebook(page.file):
         return content
-    # docs/tutorials is a link to tutorials: the same path serves both.
-    repository, path = config.repo_name, page.file.src_uri
+    # docs/tutorials is a link to tutorials.
+    root = Path(config.config_file_path).parent.resolve()
+    repository, path = (
+        config.repo_name,
+        Path(str(page.file.abs_src_path)).resolve().relative_to(root).as_posix(),
+    )
     links = {
         "Open in Colab": f"https://colab.research.google.com/github/{repository}/blob/main/{path}",
         "Download with outputs": Path(path).name,
