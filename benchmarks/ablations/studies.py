@@ -107,6 +107,7 @@ def small_resnet(name: str) -> Spec:
 DEEP = with_net(depth=4)
 LARGE_HEAD = with_net(hidden=(256,))
 FEW = 1500  # images that a large head can learn by heart
+SOME = 4000  # images for nets that take longer
 
 STUDIES: dict[str, Study] = {
     "convolution": Study(
@@ -153,15 +154,17 @@ STUDIES: dict[str, Study] = {
             "batch": with_recipe(with_net(depth=2, norm="batch")),
             "none, ten times the rate": with_recipe(with_net(depth=2), learning_rate=3e-2),
             "batch, ten times the rate": with_recipe(with_net(depth=2, norm="batch"), learning_rate=3e-2),
-        }
+        },
+        images=SOME,
     ),
-    "pointwise": Study(nets(reduced=googlenet(), not_reduced=googlenet(unreduced))),
+    "pointwise": Study(nets(reduced=googlenet(), not_reduced=googlenet(unreduced)), images=SOME),
     "branches": Study(
         {
             "four branches": Variant(googlenet()),
             # As many multiply-adds, all in 3 x 3 windows.
             "one branch": Variant(with_net(channels=(9, 18, 36), depth=2, norm="batch", average=True)),
-        }
+        },
+        images=SOME,
     ),
     "auxiliary": Study(
         {
@@ -169,10 +172,12 @@ STUDIES: dict[str, Study] = {
             "one head": Variant(googlenet(headed, batch_norm=False, auxiliary=True)),
             "no head, BatchNorm": Variant(googlenet()),
             "one head, BatchNorm": Variant(googlenet(headed, auxiliary=True)),
-        }
+        },
+        images=SOME,
     ),
     "residual": Study(
-        nets(**{name: small_resnet(name) for name in ("plain20", "plain56", "resnet20", "resnet56")})
+        nets(**{name: small_resnet(name) for name in ("plain20", "plain56", "resnet20", "resnet56")}),
+        images=SOME,
     ),
     "global-average": Study(
         nets(flattened=NET, with_a_hidden_layer=LARGE_HEAD, averaged=with_net(average=True)), shifts=(1, 2, 3)
@@ -184,6 +189,7 @@ STUDIES: dict[str, Study] = {
             "0.01": Variant(replace(DEEP, init="small")),
             "0.01, BatchNorm": Variant(replace(DEEP, init="small", norm="batch")),
         },
+        images=SOME,
         signal=True,
     ),
     "schedule": Study(
@@ -192,7 +198,8 @@ STUDIES: dict[str, Study] = {
             "cosine": with_recipe(DEEP, learning_rate=1e-2, warmup=0.0),
             "constant": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-2)),
             "constant, a tenth": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-3)),
-        }
+        },
+        images=SOME,
     ),
     "augmentation": Study(
         {
