@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # mkdocs-macros loads this file 
 
 import ablations
 import models
+import phrases
 import references
 from address import repository_address
 from evidence import (
@@ -147,5 +148,5 @@ FUNCTIONS = (
     accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
     macs, macs_number, params, question_count, reached, results, results_table, seed_table, seeds,
     shipped_table, sources, topics, trained, verdict, *ablations.FUNCTIONS,
-    *models.FUNCTIONS, *references.FUNCTIONS, repository_address,
+    *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address,
 )  # fmt: skip

@@ -1,0 +1,59 @@
+"""The phrase book tells the truth: both snippets of every row run, and mean the same."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+import safetensors.torch
+import tensorflow as tf
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+HOOKS = Path(__file__).parents[1] / "docs" / "_hooks"
+sys.path.insert(0, str(HOOKS))
+phrases = importlib.import_module("phrases")
+sys.path.pop(0)
+
+ROWS = [
+    pytest.param(group["setup"], row, id=f"{group['group']}: {row['meaning']}")
+    for group in phrases.load()
+    for row in group["rows"]
+]
+
+
+def same(left, right):
+    """Equal to rounding. Maps of PyTorch, N x C x H x W, are turned to N x H x W x C before they meet Keras's."""
+    maps = isinstance(left, torch.Tensor) and left.ndim == 4 and not isinstance(right, torch.Tensor)
+    left, right = (np.asarray(v.detach() if isinstance(v, torch.Tensor) else v) for v in (left, right))
+    np.testing.assert_allclose(left.transpose(0, 2, 3, 1) if maps else left, right, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # Keras's own, when it saves
+@pytest.mark.parametrize(("setup", "row"), ROWS)
+def test_both_sides_mean_the_same(setup, row, tmp_path):
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    images = rng.normal(size=(4, 6, 6, 3)).astype(np.float32)
+    scope = {
+        "F": F, "folder": tmp_path, "images": images, "keras": keras, "layers": keras.layers, "nn": nn, "np": np,
+        "rng": rng, "safetensors": safetensors, "same": same, "tf": tf, "torch": torch,
+        "x": torch.from_numpy(images).permute(0, 3, 1, 2),
+    }  # fmt: skip
+    threads = torch.get_num_threads()
+    try:
+        for code in (setup, row.get("before", ""), row["torch"], row["keras"], row["check"]):
+            exec(code, scope)  # the phrase book is this repository's own code
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_there_are_enough_rows_and_no_two_alike():
+    meanings = [row["meaning"] for group in phrases.load() for row in group["rows"]]
+    assert len(set(meanings)) == len(meanings) > 40
