@@ -38,6 +38,9 @@ class Split:
 
     Raises:
         BackbonesError: If the arrays are of another shape or type, or do not belong together.
+
+    >>> Split(np.zeros((3, 28, 28, 1), np.uint8), np.arange(3)).images.shape
+    (3, 28, 28, 1)
     """
 
     images: NDArray[np.uint8]
@@ -75,6 +78,11 @@ class Dataset:
 
     Raises:
         BackbonesError: If arrays do not fit together or a label names no class.
+
+    >>> images, labels = np.zeros((10, 28, 28, 1), np.uint8), np.arange(10)
+    >>> tiny = Dataset("tiny", images, labels, images, labels, tuple("0123456789"), 0.5, 0.3, validation_size=4)
+    >>> len(tiny.train), len(tiny.validation), len(tiny.test)
+    (6, 4, 10)
     """
 
     name: str
@@ -154,6 +162,9 @@ def load(name: str) -> Dataset:
     Raises:
         BackbonesError: If there is no such data set, or no source has it; the message then says what each
             source answered and where to put the files by hand.
+
+    >>> len(load("mnist").train), len(load("mnist").validation)
+    (55000, 5000)
     """
     arrays = {part: _read_idx(content) for part, content in fetch(name).items()}
     train_images = arrays["train-images"][..., None]
@@ -193,6 +204,9 @@ class Augmentation:
         shift: Largest move along each axis, in pixels.
         scale: Largest growth or shrinkage, as a fraction of the size.
         flip: Whether every other image is mirrored left to right.
+
+    >>> Augmentation(shift=1.0, flip=True).flip
+    True
     """
 
     rotate: float = 0.0
@@ -300,6 +314,11 @@ def batches(
 
     Raises:
         BackbonesError: If batch_size is not positive.
+
+    >>> split = Split(np.zeros((10, 28, 28, 1), np.uint8), np.arange(10))
+    >>> stream = batches(split, batch_size=4, seed=0, epoch=0, mean=0.0, std=1.0, shuffle=False)
+    >>> [labels.tolist() for _, labels in stream]
+    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
     if batch_size < 1:
         raise BackbonesError(f"batch_size must be at least 1, not {batch_size}")
@@ -325,6 +344,9 @@ def prefetch(items: Iterable[T], depth: int = 4) -> Iterator[T]:
 
     Yields:
         The same items in the same order. What `items` raises is raised here.
+
+    >>> list(prefetch(range(3)))
+    [0, 1, 2]
     """
     waiting: queue.Queue[_Parcel[T]] = queue.Queue(depth)
     stop = threading.Event()

@@ -11,7 +11,13 @@ from backbones.summary import Feature, FeatureMap, Layer, Side, Summary, pair
 
 
 class Ledger:
-    """Collects the rows while a spec describes its net: each method takes a map and returns the next."""
+    """Collects the rows while a spec describes its net: each method takes a map and returns the next.
+
+    >>> net = Ledger()
+    >>> x = net.conv(FeatureMap(3, 32, 32), "conv1", 8, 3, padding=1)
+    >>> x.shape, net.layers[0].parameters
+    ((8, 32, 32), 224)
+    """
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []

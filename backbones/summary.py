@@ -40,6 +40,9 @@ class FeatureMap:
         width: Columns of one map; 1 after flattening.
         sees: Height and width, in input pixels, of what one value depends on.
         stride: Distance, in input pixels, between the centres of two neighbouring values.
+
+    >>> FeatureMap(6, 28, 28).size
+    4704
     """
 
     channels: int
@@ -81,6 +84,11 @@ class Layer:
         padding: Zeros added on each side.
         auxiliary: Whether the layer belongs to a head that exists for training alone.
         arithmetic: How the numbers come about, as text.
+
+    >>> import backbones
+    >>> layer = backbones.summary("lenet5")["conv1"]
+    >>> layer.type, layer.kernel, layer.parameters
+    ('Conv', 5, 156)
     """
 
     name: str
@@ -105,6 +113,10 @@ class Feature:
         name: The same in both frameworks.
         layer: The layer that gives it.
         map: Its channels, size, stride and receptive field.
+
+    >>> import backbones
+    >>> [feature.name for feature in backbones.summary("lenet5").features]
+    ['stage1', 'stage2']
     """
 
     name: str
@@ -117,7 +129,13 @@ HEADERS = ["layer", "type", "output", "k/s/p", "parameters", "multiply-adds", "s
 
 @dataclass(frozen=True)
 class Summary:
-    """The finished ledger of one model. Printed, it is a table; `to_markdown` gives it for a page."""
+    """The finished ledger of one model. Printed, it is a table; `to_markdown` gives it for a page.
+
+    >>> import backbones
+    >>> ledger = backbones.summary("lenet5")
+    >>> ledger.parameters, ledger.multiply_adds, ledger["conv2"].output.receptive_field
+    (61706, 416520, 14)
+    """
 
     model: str
     input: FeatureMap

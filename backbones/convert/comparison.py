@@ -26,6 +26,12 @@ def activations(model: Any, images: NDArray[Any]) -> State:
     Returns:
         Layer name -> N x C x H x W or N x features, in the order of the forward pass. In PyTorch a block of
         layers has a name, too. Auxiliary heads do not run in evaluation.
+
+    >>> import numpy as np
+    >>> from backbones import create_model
+    >>> seen = activations(create_model("lenet5", "torch", seed=0), np.zeros((1, 28, 28, 1), np.float32))
+    >>> seen["pool1"].shape, seen["logits"].shape
+    ((1, 6, 14, 14), (1, 10))
     """
     if framework_of(model) == "torch":
         return _torch_activations(model, images)
@@ -77,6 +83,9 @@ class Difference:
         shape: N x C x H x W, or N x features.
         size: The largest absolute value.
         largest: The largest absolute difference.
+
+    >>> Difference("conv1", (1, 6, 28, 28), size=2.0, largest=1e-6).relative
+    5e-07
     """
 
     layer: str
@@ -92,7 +101,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The differences of all layers, in order, the logits last. Printed, it is a table."""
+    """The differences of all layers, in order, the logits last. Printed, it is a table.
+
+    >>> conv1, logits = Difference("conv1", (1, 6, 28, 28), 2.0, 1e-6), Difference("logits", (1, 10), 0.5, 1e-6)
+    >>> Comparison((conv1, logits)).largest
+    2e-06
+    """
 
     rows: tuple[Difference, ...]
 
@@ -133,6 +147,13 @@ def compare(
 
     Raises:
         BackbonesError: If the models share no layer or a shared layer's shapes differ.
+
+    >>> import numpy as np
+    >>> from backbones import convert, create_model
+    >>> model = create_model("lenet5", "torch", seed=0)
+    >>> images = np.random.default_rng(0).normal(size=(2, 28, 28, 1)).astype(np.float32)
+    >>> compare(model, convert.to_tensorflow(model), images).largest < 1e-5
+    True
     """
     left, right = activations(torch_model, images), activations(keras_model, images)
     wanted = set(layers or _feature_layers(torch_model) or (n for n in left if "flatten" not in n))

@@ -73,6 +73,10 @@ def to_tensorflow(model: Any) -> Any:
 
     Raises:
         BackbonesError: If the model was built otherwise, or a weight does not fit.
+
+    >>> from backbones import create_model
+    >>> to_tensorflow(create_model("lenet5", "torch", seed=0)).name
+    'lenet5'
     """
     return _partner(model, "tensorflow")
 
@@ -82,6 +86,10 @@ def to_torch(model: Any) -> Any:
 
     Raises:
         BackbonesError: If the model was built otherwise, or a weight does not fit.
+
+    >>> from backbones import create_model
+    >>> to_torch(create_model("lenet5", "tensorflow", seed=0)).fc3
+    Linear(in_features=84, out_features=10, bias=True)
     """
     return _partner(model, "torch")
 
@@ -101,12 +109,23 @@ def copy_weights(source: Any, target: Any) -> None:
 
     Raises:
         BackbonesError: If a weight of either has no partner or another shape; `target` is then unchanged.
+
+    >>> from backbones import create_model
+    >>> left, right = (create_model("lenet5", framework, seed=0) for framework in ("torch", "tensorflow"))
+    >>> copy_weights(left, right)
+    >>> all((state(left)[key] == state(right)[key]).all() for key in state(left))
+    True
     """
     load_state(target, state(source))
 
 
 def state(model: Any) -> State:
-    """A model's weights as NumPy arrays (copies), under PyTorch's names and in PyTorch's layout."""
+    """A model's weights as NumPy arrays (copies), under PyTorch's names and in PyTorch's layout.
+
+    >>> from backbones import create_model
+    >>> state(create_model("lenet5", "tensorflow", seed=0))["conv2.weight"].shape
+    (16, 6, 5, 5)
+    """
     if framework_of(model) == "torch":
         return {key: value.detach().cpu().numpy().copy() for key, value in _torch_entries(model)}
     return {
@@ -135,6 +154,12 @@ def load_state(model: Any, weights: State) -> None:
 
     Raises:
         BackbonesError: If one is missing, left over or of another shape; the model is then unchanged.
+
+    >>> from backbones import create_model
+    >>> model, other = (create_model("lenet5", "torch", seed=seed) for seed in (0, 1))
+    >>> load_state(model, state(other))
+    >>> bool((model.fc1.weight == other.fc1.weight).all())
+    True
     """
     _check(shapes(model), weights)
     if framework_of(model) == "torch":

@@ -26,6 +26,10 @@ class Evaluation:
     Attributes:
         logits: N x classes.
         labels: N, the right answers.
+
+    >>> found = Evaluation(np.array([[2.0, 1.0], [0.0, 3.0]], np.float32), np.array([0, 0]))
+    >>> found.accuracy, found.confusion().tolist()
+    (0.5, [[1, 1], [0, 0]])
     """
 
     logits: NDArray[np.float32]
@@ -72,6 +76,11 @@ def evaluate(
 
     Raises:
         BackbonesError: If the split is unknown or the model does not fit the data set.
+
+    >>> from backbones import create_model, data
+    >>> model = create_model("lenet5", "torch", weights="mnist")
+    >>> evaluate(model, data.load("mnist").part(train=1, validation=100)).accuracy > 0.95
+    True
     """
     if split not in ("train", "validation", "test"):
         raise BackbonesError(f"unknown split {split!r}; known: train, validation, test")

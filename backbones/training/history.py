@@ -21,6 +21,9 @@ class Epoch:
         validation_loss: Mean cross-entropy on the validation images, after it.
         validation_accuracy: Share of right answers, likewise.
         seconds: How long its training steps took.
+
+    >>> Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0).validation_accuracy
+    0.5
     """
 
     epoch: int
@@ -41,7 +44,11 @@ class Epoch:
 
 @dataclass
 class History:
-    """The epochs of one run, in order."""
+    """The epochs of one run, in order.
+
+    >>> History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0), Epoch(2, 0.0, 1.0, 0.6, 1.2, 0.6, 11.0)]).seconds
+    23.0
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
 

@@ -39,6 +39,10 @@ class Recipe:
         augmentation: Largest random change to each training image. Small changes that a person would not
             notice make new images of old ones.
         seed: Fixes the initial weights, the order of the images and their changes.
+
+    >>> recipe = Recipe(epochs=2, learning_rate=0.1, warmup=0.5)
+    >>> recipe.learning_rates(steps_per_epoch=2).round(3).tolist()
+    [0.05..., 0.1..., 0.05..., 0.0]
     """
 
     epochs: int = 10
