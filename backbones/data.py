@@ -317,8 +317,11 @@ def batches(
 
     >>> split = Split(np.zeros((10, 28, 28, 1), np.uint8), np.arange(10))
     >>> stream = batches(split, batch_size=4, seed=0, epoch=0, mean=0.0, std=1.0, shuffle=False)
-    >>> [labels.tolist() for _, labels in stream]
-    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    >>> for _, labels in stream:
+    ...     print(*labels)
+    0 1 2 3
+    4 5 6 7
+    8 9
     """
     if batch_size < 1:
         raise BackbonesError(f"batch_size must be at least 1, not {batch_size}")

@@ -77,8 +77,8 @@ def curves(runs: Mapping[str, Sequence[History]]) -> Figure:
 
     >>> from backbones.training import Epoch, History
     >>> history = History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0), Epoch(2, 0.0, 1.0, 0.6, 1.2, 0.6, 11.0)])
-    >>> [axes.get_title() for axes in curves({"PyTorch": [history]}).axes]
-    ['Loss', 'Accuracy']
+    >>> curves({"PyTorch": [history]}).axes[0].get_title()
+    'Loss'
     """
     figure, (left, right) = _figure(8, 3.2, 2)
     for colour, (label, histories) in zip(COLOURS, runs.items(), strict=False):
@@ -147,8 +147,8 @@ def dots(values: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str) ->
         xlabel: What the values are.
 
     >>> figure = dots({"ReLU": {"PyTorch": [0.8, 0.9]}, "tanh": {"PyTorch": [0.7, 0.8]}}, xlabel="accuracy")
-    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    ['ReLU', 'tanh']
+    >>> figure.axes[0].get_yticklabels()[1].get_text()
+    'tanh'
     """
     figure, (axes,) = _figure(8, 0.8 + 0.45 * len(values))
     for row, series in enumerate(values.values()):

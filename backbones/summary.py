@@ -115,8 +115,8 @@ class Feature:
         map: Its channels, size, stride and receptive field.
 
     >>> import backbones
-    >>> [feature.name for feature in backbones.summary("lenet5").features]
-    ['stage1', 'stage2']
+    >>> backbones.summary("lenet5").features[-1].name
+    'stage2'
     """
 
     name: str

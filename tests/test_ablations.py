@@ -64,11 +64,6 @@ def test_the_small_net_is_one_net_in_both_frameworks(spec, rng):
         )
 
 
-def test_a_constant_rate_is_one():
-    recipe = STUDIES["schedule"].variants["constant"].recipe
-    assert set(recipe.learning_rates(10)) == {np.float32(recipe.learning_rate)}
-
-
 def test_moved_images_bring_black_from_the_left():
     images = np.arange(1, 17, dtype=np.uint8).reshape(1, 4, 4, 1)
     part = data.Dataset(
