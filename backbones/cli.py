@@ -110,8 +110,11 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes initial weights, order and augmentation.")] = 0,
     precision: Annotated[
-        Precision, typer.Option(help="bf16: faster where the processor has instructions for it.")
-    ] = Precision.fp32,
+        Precision | None,
+        typer.Option(
+            help="bf16: faster where the processor has instructions for it; the recipe's if left out."
+        ),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Start from these weights, not from random ones.")
     ] = None,
@@ -140,7 +143,8 @@ def train(
     images = load(dataset)
     model = model_for(images, name, framework, seed=seed, weights=weights)
     recipe = recipe_for(name, dataset)
-    recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=precision.value)
+    chosen = precision.value if precision else recipe.precision
+    recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=chosen)
     try:
         history = fit(model, images, recipe, checkpoint=checkpoint)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backbones import convert, data
-from backbones.training import fit
+from backbones.training import Recipe, fit
 from benchmarks.ablations.__main__ import SEEDS, path_of
 from benchmarks.ablations.running import build, ledger, moved, start
 from benchmarks.ablations.spec import SmallNetSpec
@@ -16,6 +16,9 @@ from benchmarks.ablations.studies import STUDIES
 
 PAGES = Path(__file__).parents[1] / "docs/design"
 SMALL_NETS = {v.spec: f"{t}-{label}" for t, s in STUDIES.items() for label, v in s.variants.items()}
+
+
+AS_BEFORE, NO_CHANGE = Recipe().to_json(), asdict(data.Augmentation())
 
 
 def as_json(value):
@@ -32,7 +35,11 @@ def test_a_record_is_of_the_study_in_the_code(topic):
         kept = record["variants"][label]
         assert kept["spec"] == as_json(asdict(variant.spec))
         recipe = {"schedule": type(variant.recipe).__name__, **variant.recipe.to_json()}
-        assert kept["recipe"] == as_json(recipe)
+        # What a recipe could not say when the record was made is at its default: it was not done.
+        earlier = as_json(
+            AS_BEFORE | kept["recipe"] | {"augmentation": NO_CHANGE | kept["recipe"]["augmentation"]}
+        )
+        assert earlier == as_json(recipe)
         assert (kept["parameters"], kept["multiply_adds"]) == (
             ledger(variant.spec).parameters,
             ledger(variant.spec).multiply_adds,
@@ -62,6 +69,11 @@ def test_the_small_net_is_one_net_in_both_frameworks(spec, rng):
         np.testing.assert_allclose(
             left[layer].ravel(), right[layer].ravel(), atol=1e-5 * scale, rtol=0, err_msg=layer
         )
+
+
+def test_a_constant_rate_is_one():
+    recipe = STUDIES["schedule"].variants["constant"].recipe
+    assert set(recipe.learning_rates(10)) == {np.float32(recipe.learning_rate)}
 
 
 def test_moved_images_bring_black_from_the_left():

@@ -60,6 +60,9 @@ class Site:
         )
         for asset in ("extra.css", "logo.svg"):
             self.write(f"docs/assets/{asset}", (ROOT / "docs/assets" / asset).read_text())
+        self.write(
+            "docs/abbreviations.md", (ROOT / "docs/abbreviations.md").read_text()
+        )  # a snippet of every page
         self.cells(TEXT, CODE.format(python=sys.executable), FIGURE)
 
     def write(self, path: str, text: str) -> None:

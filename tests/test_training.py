@@ -223,6 +223,17 @@ def test_both_losses_smooth_labels_alike(precision, tiny):
     assert abs(plain.epochs[0].train_loss - losses[0]) > 0.01
 
 
+@both
+def test_bf16_is_for_training_alone(framework, tiny):
+    """What is evaluated, and recorded, is the float32 model; its logits are those of the other framework."""
+    model = backbones.create_model("lenet5", framework, seed=0)
+    history = fit(model, tiny, replace(small, precision="bf16"), progress=False)
+    found = evaluate(model, tiny, "validation")
+    assert history.epochs[-1].validation_loss == pytest.approx(found.loss, rel=1e-6)
+    other = convert.to_torch(model) if framework == "tensorflow" else convert.to_tensorflow(model)
+    np.testing.assert_allclose(found.logits, evaluate(other, tiny, "validation").logits, rtol=1e-4, atol=1e-4)
+
+
 def test_learning_rate_climbs_then_falls():
     rates = Recipe(epochs=2, learning_rate=0.1, warmup=0.25).learning_rates(50)
     assert len(rates) == 100

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,10 @@ def fit(
         with run.bar(epoch) as bar:
             start = time.perf_counter()
             # One call of `fit` per epoch: Keras forgets nothing between them.
-            logs = model.fit(stream, shuffle=False, verbose=0, callbacks=[_Watch(run, epoch, bar)]).history
+            with in_precision(model, recipe.precision):
+                logs = model.fit(
+                    stream, shuffle=False, verbose=0, callbacks=[_Watch(run, epoch, bar)]
+                ).history
             seconds = time.perf_counter() - start
             loss, accuracy = float(logs["loss"][0]), float(logs["accuracy"][0])
             bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model)))
@@ -62,10 +67,7 @@ def fit(
 
 
 def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) -> None:
-    """Give the model the recipe's precision, optimizer and loss."""
-    if recipe.precision == "bf16":
-        for layer in model.layers:
-            layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+    """Give the model the recipe's optimizer and loss."""
     model.compile(
         make_optimizer(recipe, rates),
         cross_entropy(recipe.label_smoothing),
@@ -74,6 +76,25 @@ def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) 
         jit_compile=False,  # XLA is several times slower on a CPU
     )
     model.optimizer.build(model.trainable_variables)
+
+
+@contextmanager
+def in_precision(model: keras.Model, precision: str) -> Iterator[None]:
+    """Let the layers compute in the recipe's precision, and afterwards in their own, which evaluation is done in.
+
+    Keras keeps the graph of a training step once it is traced, so that no later epoch traces it anew.
+    """
+    if precision == "fp32":
+        yield
+        return
+    own = [layer.dtype_policy for layer in model.layers]
+    try:
+        for layer in model.layers:
+            layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+        yield
+    finally:
+        for layer, policy in zip(model.layers, own, strict=True):
+            layer.dtype_policy = policy
 
 
 def cross_entropy(label_smoothing: float) -> Any:

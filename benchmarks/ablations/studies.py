@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from backbones.data import Augmentation
 from backbones.inception.spec import GOOGLENET_MINI, Block
 from backbones.resnet.spec import VARIANTS as RESNETS
 from backbones.spec import Spec
@@ -15,6 +19,15 @@ from benchmarks.ablations.spec import SmallNetSpec
 # since both are questions of their own.
 RECIPE = Recipe(epochs=5, learning_rate=3e-3)
 NET = SmallNetSpec()
+
+
+@dataclass(frozen=True)
+class ConstantRate(Recipe):
+    """The peak rate at every step."""
+
+    def learning_rates(self, steps_per_epoch: int) -> NDArray[np.float32]:
+        """The rate of every step of the run."""
+        return np.full(self.epochs * steps_per_epoch, self.learning_rate, np.float32)
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,7 @@ def small_resnet(name: str) -> Spec:
     return replace(RESNETS[name], channels=(4, 8, 16), input_size=28, in_channels=1)
 
 
+DEEP = with_net(depth=4)
 LARGE_HEAD = with_net(hidden=(256,))
 FEW = 1500  # images that a large head can learn by heart
 SOME = 4000  # images for nets that take longer
@@ -164,5 +178,43 @@ STUDIES: dict[str, Study] = {
     "residual": Study(
         nets(**{name: small_resnet(name) for name in ("plain20", "plain56", "resnet20", "resnet56")}),
         images=SOME,
+    ),
+    "global-average": Study(
+        nets(flattened=NET, with_a_hidden_layer=LARGE_HEAD, averaged=with_net(average=True)), shifts=(1, 2, 3)
+    ),
+    "initialisation": Study(
+        {
+            "He": Variant(DEEP),
+            "Xavier": Variant(replace(DEEP, init="xavier")),
+            "0.01": Variant(replace(DEEP, init="small")),
+            "0.01, BatchNorm": Variant(replace(DEEP, init="small", norm="batch")),
+        },
+        images=SOME,
+        signal=True,
+    ),
+    "schedule": Study(
+        {
+            "warm-up and cosine": with_recipe(DEEP, learning_rate=1e-2),
+            "cosine": with_recipe(DEEP, learning_rate=1e-2, warmup=0.0),
+            "constant": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-2)),
+            "constant, a tenth": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-3)),
+        },
+        images=SOME,
+    ),
+    "augmentation": Study(
+        {
+            "neither": with_recipe(LARGE_HEAD, epochs=20),
+            "mirrored and shifted": with_recipe(
+                LARGE_HEAD, epochs=20, augmentation=Augmentation(shift=1.0, flip=True)
+            ),
+            "labels smoothed": with_recipe(LARGE_HEAD, epochs=20, label_smoothing=0.1),
+            "both": with_recipe(
+                LARGE_HEAD, epochs=20, augmentation=Augmentation(shift=1.0, flip=True), label_smoothing=0.1
+            ),
+        },
+        images=FEW,
+    ),
+    "precision": Study(
+        {"float32": Variant(with_net(depth=2)), "bfloat16": with_recipe(with_net(depth=2), precision="bf16")}
     ),
 }
