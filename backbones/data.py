@@ -260,22 +260,27 @@ def _crop(pixels: NDArray[np.float32], most: int, rng: np.random.Generator) -> N
 
 # Zhong et al. 2017, Section 5.1, has areas of 0.02 to 0.4 of an image of 32 x 32 and aspect ratios of 0.3 to 1 / 0.3.
 # Smaller ones here, for runs of tens of epochs, not three hundred.
-ERASED_AREA, ERASED_ASPECT = (0.02, 0.2), (0.3, 1 / 0.3)
+ERASED_AREA, ERASED_ASPECT = (0.02, 0.2), 1 / 0.3
 
 
 def _erase(pixels: NDArray[np.float32], chance: float, rng: np.random.Generator) -> None:
     """Fill a rectangle in some images with noise, in place."""
     count, height, width, _ = pixels.shape
     chosen = rng.random(count) < chance
-    area = rng.uniform(*ERASED_AREA, count) * height * width
-    aspect = np.exp(rng.uniform(*np.log(ERASED_ASPECT), count))
+    least, most = ERASED_AREA
+    area = rng.uniform(least, most, count) * height * width
+    aspect = np.exp(rng.uniform(-1, 1, count) * np.log(ERASED_ASPECT))
     tall, wide = np.minimum(np.sqrt(area * aspect), height), np.minimum(np.sqrt(area / aspect), width)
-    top, left = rng.uniform(0, height - tall), rng.uniform(0, width - wide)
-    rows, columns = np.arange(height)[None, :], np.arange(width)[None, :]
-    within_rows = (rows >= top[:, None]) & (rows < (top + tall)[:, None])
-    within_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
-    where = within_rows[:, :, None] & within_columns[:, None, :] & chosen[:, None, None]
+    rows, columns = _spans(tall, height, rng), _spans(wide, width, rng)
+    where = chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]
     pixels[where] = rng.uniform(0, 255, (int(where.sum()), pixels.shape[-1]))
+
+
+def _spans(lengths: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """N x size: which pixels of a line lie in a span of each length, at a place that chance decides."""
+    starts = rng.random(len(lengths)) * (size - lengths)
+    places = np.arange(size)
+    return (places >= starts[:, None]) & (places < (starts + lengths)[:, None])
 
 
 def _random_maps(count: int, augmentation: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -98,9 +98,13 @@ class Recipe:
 RECIPES = {
     # Digits keep their meaning when turned or moved a little, not when mirrored.
     "mnist": Recipe(label_smoothing=0.1, augmentation=Augmentation(rotate=10, shift=1.5, scale=0.1)),
-    # Clothes keep theirs when mirrored; the photographs are all upright.
-    "fashion-mnist": Recipe(label_smoothing=0.1, augmentation=Augmentation(shift=1.0, flip=True)),
+    # Clothes keep theirs when mirrored; the photographs are all upright. They fill their frames: a pixel is room enough.
+    "fashion-mnist": Recipe(label_smoothing=0.1, augmentation=Augmentation(flip=True, crop=1)),
 }
+
+# The larger nets: bfloat16 takes half the time where a processor has instructions for it, and larger batches keep
+# the cores busier. More epochs, since they have the room to learn more.
+LARGER: dict[str, Any] = {"batch_size": 128, "precision": "bf16"}
 
 # Where a net needs another recipe than its data set's.
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
@@ -108,14 +112,14 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     ("lenet5", "fashion-mnist"): {"epochs": 25, "augmentation": Augmentation(flip=True)},
     # No BatchNorm: it bears smaller steps only.
     ("alexnet_mini", "fashion-mnist"): {
-        "epochs": 20,
+        "epochs": 40,
         "learning_rate": 2e-3,
         "weight_decay": 0.05,
-        "augmentation": Augmentation(flip=True),
+        "precision": "bf16",
     },
-    ("vgg_mini", "fashion-mnist"): {"epochs": 20, "batch_size": 128},
-    ("googlenet_mini", "fashion-mnist"): {"epochs": 20, "batch_size": 128},
-    ("resnet20", "fashion-mnist"): {"epochs": 20, "batch_size": 128},
+    ("vgg_mini", "fashion-mnist"): LARGER | {"epochs": 24},
+    ("googlenet_mini", "fashion-mnist"): LARGER | {"epochs": 36},
+    ("resnet20", "fashion-mnist"): LARGER | {"epochs": 40},
 }
 
 
