@@ -265,7 +265,7 @@ ERASED_AREA, ERASED_ASPECT = (0.02, 0.2), 1 / 0.3
 
 def _erase(pixels: NDArray[np.float32], chance: float, rng: np.random.Generator) -> None:
     """Fill a rectangle in some images with noise, in place."""
-    count, height, width, _ = pixels.shape
+    count, (height, width) = len(pixels), pixels.shape[1:3]
     chosen = rng.random(count) < chance
     least, most = ERASED_AREA
     area = rng.uniform(least, most, count) * height * width

@@ -10,8 +10,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import threading
+import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 from xml.etree import ElementTree
@@ -234,3 +236,30 @@ def test_the_map_of_the_site_is_complete():
     places = ElementTree.parse(SITE / "sitemap.xml").getroot()
     listed = {urlsplit(str(place[0].text)).path.removeprefix(BELOW).strip("/") or "." for place in places}
     assert listed == set(PAGES)
+
+
+def test_the_cheat_sheet_takes_two_pages_of_a4(address, browser):
+    tab = browser.new_context().new_page()
+    tab.goto(urljoin(address, "interview/cheat-sheet/"), wait_until="networkidle")
+    sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", tab.pdf(prefer_css_page_size=True))
+    assert [tuple(round(float(side) / 72 * 25.4) for side in size) for size in sizes] == 2 * [(210, 297)]
+    tab.context.close()
+
+
+def test_the_deck_has_every_question_and_its_links_lead_to_pages():
+    page = BeautifulSoup((SITE / "interview" / "index.html").read_text(), "html.parser")
+    (deck,) = page.select("a[download]")
+    with zipfile.ZipFile(SITE / "interview" / str(deck["href"])) as package:
+        collection = package.read("collection.anki2")
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(collection)
+    notes = [fields for (fields,) in connection.execute("select flds from notes")]
+    connection.close()
+    assert len(notes) == len(page.select("details.question")) > 0
+    (home,) = page.select("link[rel=canonical]")
+    base = str(home["href"]).removesuffix("interview/")
+    links = {link for fields in notes for link in re.findall(rf'href="{re.escape(base)}(.*?)"', fields)}
+    assert links
+    for path, _, anchor in (link.partition("#") for link in links):
+        text = (SITE / path / "index.html").read_text()
+        assert not anchor or f'id="{anchor}"' in text, f"{path} has no anchor {anchor}"

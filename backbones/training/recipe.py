@@ -98,7 +98,7 @@ class Recipe:
 RECIPES = {
     # Digits keep their meaning when turned or moved a little, not when mirrored.
     "mnist": Recipe(label_smoothing=0.1, augmentation=Augmentation(rotate=10, shift=1.5, scale=0.1)),
-    # Clothes keep theirs when mirrored; the photographs are all upright. They fill their frames: a pixel is room enough.
+    # Clothes keep theirs when mirrored; the photographs are all upright, and fill their frames but for a pixel or two.
     "fashion-mnist": Recipe(label_smoothing=0.1, augmentation=Augmentation(flip=True, crop=1)),
 }
 
