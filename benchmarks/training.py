@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from statistics import mean, median
 from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -32,7 +31,6 @@ import torch
 import torch.nn.functional as F
 import typer
 from PIL import Image
-from tabulate import tabulate
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -42,9 +40,8 @@ from backbones import data
 from backbones.files import write_whole
 from backbones.training import Recipe, evaluate, fit, model_for, recipe_for
 from backbones.training.record import cpu, peak_memory
-from backbones.training.report import RECORDS
+from benchmarks.speed import BF16, OURS, RESULT, USUAL, table
 
-RESULT = RECORDS.parent / "speed.json"
 # Net, data set, and the part of the training images that makes a turn last half a minute at most.
 NETS = {
     "lenet5": ("mnist", 55_000),
@@ -153,14 +150,13 @@ def ours_bf16(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     return ours(model, dataset, replace(recipe, precision="bf16"))
 
 
-USUAL, OURS = "the usual way", "this project"
 WAYS: dict[str, dict[str, Callable[..., float]]] = {
-    "torch": {USUAL: usual_torch, "batches from memory": from_memory, OURS: ours, "in bfloat16": ours_bf16},
+    "torch": {USUAL: usual_torch, "batches from memory": from_memory, OURS: ours, BF16: ours_bf16},
     "tensorflow": {
         USUAL: usual_tensorflow,
         "one step per call": one_step_per_call,
         OURS: ours,
-        "in bfloat16": ours_bf16,
+        BF16: ours_bf16,
     },
 }
 
@@ -230,42 +226,6 @@ def main(
             result["to_99"] = {f: process.submit(seconds_to, 0.99, f).result() for f in WAYS}
             write_whole(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
     print(table(result))
-
-
-def multiply_adds(name: str) -> int:
-    """Of one image of the net's data set."""
-    return backbones.summary(name, in_channels=1, num_classes=10).multiply_adds
-
-
-def table(result: dict[str, Any]) -> str:
-    """The result as people read it."""
-    rows = []
-    medians = {
-        (way["model"], way["framework"], way["way"]): median(
-            turn["images_per_second"] for turn in way["turns"]
-        )
-        for way in result["ways"]
-    }
-    for way in result["ways"]:
-        name, framework = way["model"], way["framework"]
-        speed = medians[name, framework, way["way"]]
-        # Forward, and backward to the inputs and to the weights: each takes the multiply-adds once.
-        operations = 3 * 2 * multiply_adds(name)
-        peak = result["peaks"]["bfloat16" if way["way"] == "in bfloat16" else "float32"]
-        rows.append(
-            [
-                name,
-                framework,
-                way["way"],
-                f"{speed:,.0f}",
-                f"{speed / medians[name, framework, USUAL]:.2f}",
-                f"{speed * operations / peak:.0%}",
-                f"{max(turn['peak_memory'] for turn in way['turns']) / 1e6:,.0f} MB",
-                f"{mean(turn['accuracy'] for turn in way['turns']):.2%}",
-            ]
-        )
-    headers = ["net", "framework", "way", "images/s", "ratio", "of peak", "memory", "validation"]
-    return tabulate(rows, headers, disable_numparse=True)
 
 
 if __name__ == "__main__":

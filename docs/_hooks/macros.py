@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from textwrap import indent
 
-sys.path.insert(0, str(Path(__file__).parent))  # mkdocs-macros loads this file alone, not those beside it
+# mkdocs-macros loads this file alone, not those beside it, and a page draws from a table of a benchmark.
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 import ablations
 import models
 import phrases
 import references
+import speed
 from address import repository_address
 from evidence import (
     accuracy,
@@ -148,5 +150,5 @@ FUNCTIONS = (
     accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
     macs, macs_number, params, question_count, reached, results, results_table, seed_table, seeds,
     shipped_table, sources, topics, trained, verdict, *ablations.FUNCTIONS,
-    *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address,
+    *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address, *speed.FUNCTIONS,
 )  # fmt: skip

@@ -1,0 +1,58 @@
+"""What `benchmarks.training` measured, as a table. Without a framework, so that the site can draw it, too."""
+
+from __future__ import annotations
+
+from statistics import mean, median
+from typing import Any
+
+from tabulate import tabulate
+
+import backbones
+from backbones.training.report import FRAMEWORK_LABELS, RECORDS
+
+RESULT = RECORDS.parent / "speed.json"
+USUAL, OURS, BF16 = "the usual way", "this project", "in bfloat16"
+
+
+def speeds(result: dict[str, Any]) -> dict[tuple[str, str, str], float]:
+    """(net, framework, way) -> images per second, the median of the turns."""
+    return {
+        (way["model"], way["framework"], way["way"]): median(
+            turn["images_per_second"] for turn in way["turns"]
+        )
+        for way in result["ways"]
+    }
+
+
+def share_of_peak(result: dict[str, Any], model: str, way: str, speed: float) -> float:
+    """Which part of the machine's fastest matrix multiplication a training uses, 0..1."""
+    multiply_adds = backbones.summary(model, in_channels=1, num_classes=10, input_size=28).multiply_adds
+    # Forward, and backward to the inputs and to the weights: each takes the multiply-adds once.
+    operations = 3 * 2 * multiply_adds
+    return speed * operations / result["peaks"]["bfloat16" if way == BF16 else "float32"]
+
+
+def table(result: dict[str, Any], model: str | None = None, tablefmt: str = "simple") -> str:
+    """All ways of a net, or of all nets: speed, ratio to the usual way, share of the peak, memory, accuracy."""
+    found = speeds(result)
+    rows = []
+    for way in result["ways"]:
+        if model not in (None, way["model"]):
+            continue
+        net, framework, turns = way["model"], way["framework"], way["turns"]
+        speed = found[net, framework, way["way"]]
+        rows.append(
+            [
+                net,
+                FRAMEWORK_LABELS[framework],
+                way["way"],
+                f"{speed:,.0f}",
+                f"{speed / found[net, framework, USUAL]:.2f}",
+                f"{share_of_peak(result, net, way['way'], speed):.0%}",
+                f"{max(turn['peak_memory'] for turn in turns) / 1e6:,.0f} MB",
+                f"{mean(turn['accuracy'] for turn in turns):.2%}",
+            ]
+        )
+    headers = ["net", "framework", "way", "images/s", "ratio", "of peak", "memory", "validation"]
+    align = ["left", "left", "left", *["right"] * 5]
+    return tabulate(rows, headers, tablefmt, colalign=align, disable_numparse=True)
