@@ -102,7 +102,8 @@ def test_the_cheat_sheets_defaults_are_those_that_are_run():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "entry"
     ]
     run = {tuple(ast.literal_eval(argument) for argument in call.args[:3]) for call in calls}
-    page = (DOCS / "interview" / "cheat-sheet.md").read_text().replace("`", "").replace("×", "x")
+    page = (DOCS / "interview" / "cheat-sheet.md").read_text()
+    page = page.translate({ord("`"): None, ord("\N{MULTIPLICATION SIGN}"): "x"})
     table = page.split("| what | PyTorch | Keras | rule |")[1].split("\n\n")[0]
     rows = [tuple(map(str.strip, line.strip("|").split("|")[:3])) for line in table.splitlines()[2:]]
     assert len(rows) > 10

@@ -113,7 +113,7 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     # No BatchNorm: it bears smaller steps only.
     ("alexnet_mini", "fashion-mnist"): {
         "epochs": 40,
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "weight_decay": 0.05,
         "precision": "bf16",
     },

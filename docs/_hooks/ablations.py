@@ -51,6 +51,13 @@ def gap(topic: str, more: str, less: str, measure: str = "validation_accuracy") 
     return f"{mean(found):.1f} ± {stdev(found):.1f} points"
 
 
+def lost(topic: str, label: str, pixels: int) -> str:
+    """By how many points a variant falls when the validation images move so many pixels."""
+    still, moved = _values(topic, label, "validation_accuracy"), _values(topic, label, f"shifted_{pixels}")
+    found = [100 * (a - b) for a, b in zip(still, moved, strict=True)]
+    return f"{mean(found):.1f} ± {stdev(found):.1f} points"
+
+
 def ratio(topic: str, more: str, less: str, measure: str = "seconds") -> str:
     """How many times the second variant's mean the first one's is; also of their parameters and multiply-adds."""
     if measure in ("parameters", "multiply_adds"):
@@ -173,4 +180,4 @@ def epoch_figure(topic: str) -> str:
     return inline(figures.lines(lines, xlabel="epoch", ylabel="validation accuracy"), alt)
 
 
-FUNCTIONS = (ablated, ablation, cost, epoch_figure, gap, ratio, shift_figure, signal_figure, undecided)
+FUNCTIONS = (ablated, ablation, cost, epoch_figure, gap, lost, ratio, shift_figure, signal_figure, undecided)
