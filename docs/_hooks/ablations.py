@@ -42,13 +42,13 @@ def cost(topic: str, label: str, of: str = "parameters") -> str:
 
 
 def gap(topic: str, more: str, less: str, measure: str = "validation_accuracy") -> str:
-    """By how many points the first variant is above the second; the build stops if it is not so in every pair of runs.
+    """By how much the first variant is above the second; the build stops if it is not so in every pair of runs.
 
     A pair shares framework, seed and batches. Six pairs that agree by chance alone are rare: one time in 32.
     """
     found = _pairs(topic, more, less, measure)
     assert min(found) > 0, f"{topic}: {more} is not always above {less} in {measure}: {found}"
-    return f"{mean(found):.1f} ± {stdev(found):.1f} points"
+    return _difference(found, measure)
 
 
 def lost(topic: str, label: str, pixels: int) -> str:
@@ -76,9 +76,17 @@ def undecided(topic: str, one: str, other: str, measure: str = "validation_accur
 
 
 def _pairs(topic: str, one: str, other: str, measure: str) -> list[float]:
-    """Differences in points. The runs stand in one order of frameworks and seeds, so those of a seed meet."""
+    """Differences, of accuracies in points. The runs stand in one order of frameworks and seeds, so a seed's meet."""
+    unit = 1 if measure.endswith("_loss") else 100
     pairs = zip(_values(topic, one, measure), _values(topic, other, measure), strict=True)
-    return [100 * (a - b) for a, b in pairs]
+    return [unit * (a - b) for a, b in pairs]
+
+
+def _difference(found: list[float], measure: str) -> str:
+    """Mean and standard deviation."""
+    if measure.endswith("_loss"):
+        return f"{mean(found):.2f} ± {stdev(found):.2f}"
+    return f"{mean(found):.1f} ± {stdev(found):.1f} points"
 
 
 def _spread(values: list[float]) -> str:
