@@ -15,7 +15,7 @@ import os
 # they make training two to three times faster. It must be said before TensorFlow is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from backbones import convert
+from backbones import convert, data, training
 from backbones.errors import BackbonesError
 from backbones.features import feature_extractor
 from backbones.registry import create_model, list_models, summary
@@ -25,10 +25,12 @@ __all__ = [
     "BackbonesError",
     "convert",
     "create_model",
+    "data",
     "feature_extractor",
     "list_models",
     "load_weights",
     "save_weights",
     "summary",
+    "training",
 ]
 __version__ = "0.1.0"

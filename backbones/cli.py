@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tabulate import tabulate
 
 import backbones
 from backbones.errors import BackbonesError
+from backbones.files import require_writable
 from backbones.registry import find_spec, require_framework
 
 app = typer.Typer(
@@ -40,6 +40,9 @@ class Precision(StrEnum):
 
 
 Model = Annotated[str, typer.Argument(help="A model's name; `backbones list` shows all.", metavar="NAME")]
+# What Typer raises for a wrong option, argument or command has no public name; it is the base of this.
+UsageError: Any = typer.BadParameter.__base__
+
 Framework = Annotated[str, typer.Option(help="torch or tensorflow.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="mnist or fashion-mnist.")]
 
@@ -138,11 +141,12 @@ def train(
     from backbones.training import evaluate, fit, model_for, recipe_for
     from backbones.training.record import make_record
 
-    checkpoint = None if out is None else _checkpoint_in(out, resume)
-    _check_names(name, framework)
+    # What is asked for is looked at before anything is fetched.
+    recipe = recipe_for(name, dataset)
+    require_framework(framework)
+    checkpoint = _checkpoint_in(out, resume)
     images = load(dataset)
     model = model_for(images, name, framework, seed=seed, weights=weights)
-    recipe = recipe_for(name, dataset)
     chosen = precision.value if precision else recipe.precision
     recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=chosen)
     try:
@@ -185,7 +189,8 @@ def evaluate(
     from backbones.training import evaluate as run
     from backbones.training import model_for
 
-    _check_names(name, framework)
+    find_spec(name)
+    require_framework(framework)
     images = load(dataset)
     result = run(model_for(images, name, framework, weights=weights or dataset), images, split.value)
     typer.echo(f"{split.value} accuracy: {result.accuracy:.2%}, loss: {result.loss:.4f}")
@@ -200,31 +205,20 @@ def report(
 
     Example: `backbones report runs --out report`
     """
-    from backbones import figures
-    from backbones.files import write_whole
-    from backbones.training.report import histories, load_records, results_table
+    from backbones.training.report import results_table, write_report
 
-    table = results_table(folder)
-    typer.echo(table)
-    if out is None:
-        return
-    texts = {"results.md": table + "\n"}
-    for model, dataset in sorted({key[:2] for key in load_records(folder)}):
-        texts[f"{model}-{dataset}.svg"] = figures.to_svg(figures.curves(histories(model, dataset, folder)))
-    for name, text in texts.items():
-        write_whole(out / name, partial(Path.write_text, data=text))
-    typer.echo(f"wrote {', '.join(texts)} to {out}")
+    typer.echo(results_table(folder))
+    if out is not None:
+        typer.echo(f"wrote {', '.join(write_report(folder, out))} to {out}")
 
 
-def _check_names(name: str, framework: str) -> None:
-    """Say what is wrong before anything is fetched."""
-    find_spec(name)
-    require_framework(framework)
-
-
-def _checkpoint_in(folder: Path, resume: bool) -> Path:
+def _checkpoint_in(folder: Path | None, resume: bool) -> Path | None:
     """Where a run keeps what it goes on from; an unfinished run there is neither lost nor mistaken for this one."""
-    _check_writable(folder)
+    if folder is None:
+        if resume:
+            raise BackbonesError("--resume needs --out, the folder of the run to go on with")
+        return None
+    require_writable(folder)
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists() and not resume:
         raise BackbonesError(
@@ -239,25 +233,18 @@ def _how_to_go_on(checkpoint: Path | None) -> str:
     return f"interrupted; {checkpoint} holds every finished epoch: the same command with --resume goes on from it"
 
 
-def _check_writable(folder: Path) -> None:
-    """Find out before an hour of training, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise BackbonesError(f"cannot write into the folder {folder}: {error.strerror}") from error
-
-
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit code 2."""
     try:
-        app()
+        sys.exit(app(prog_name="backbones", standalone_mode=False))
     except BackbonesError as error:
         typer.echo(f"backbones: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except UsageError as error:
+        if message := " ".join(error.format_message().split()):  # none where it has shown the help itself
+            typer.echo(f"backbones: {message.rstrip('.')}; see backbones --help", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("backbones: interrupted", err=True)
         sys.exit(130)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from backbones.summary import Layer, Summary
+from backbones.summary import Layer, Summary, pair
 
 
 def diagram(summary: Summary) -> str:
@@ -62,7 +62,8 @@ def _does(layer: Layer) -> str:
     if layer.kernel is None:
         return layer.type
     stride = f", stride {layer.stride}" if layer.stride != 1 else ""
-    return f"{layer.type} {layer.kernel} x {layer.kernel}{stride}"
+    height, width = pair(layer.kernel)
+    return f"{layer.type} {height} x {width}{stride}"
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 import pooch
 from filelock import FileLock
 
-from backbones.errors import BackbonesError
+from backbones.errors import BackbonesError, require_known
 
 logger = logging.getLogger(__name__)
 
@@ -98,10 +98,7 @@ def fetch(name: str) -> dict[str, bytes]:
     Raises:
         BackbonesError: If there is no such data set, the cache cannot be written, or no source has it.
     """
-    from backbones.registry import unknown
-
-    if name not in SOURCES:
-        raise BackbonesError(unknown("data set", name, SOURCES))
+    require_known("data set", name, SOURCES)
     source, folder = SOURCES[name], cache_folder(name)
     contents = {
         part: _read_verified(folder / file_name(part), digest) for part, digest in source.files.items()

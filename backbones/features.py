@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from backbones.convert.checks import check_images, check_names
 from backbones.convert.state import config_of, framework_of
-from backbones.errors import BackbonesError
-from backbones.registry import summarize_spec, unknown
+from backbones.registry import summarize_spec
 from backbones.summary import Feature
 
 
@@ -23,10 +23,12 @@ def feature_extractor(model: Any, names: Iterable[str] | None = None) -> Callabl
 
     Returns:
         A function of images, N x C x H x W for PyTorch, N x H x W x C for Keras (where it is a `keras.Model`),
-        to a dict of name -> map in the same layout.
+        to a dict of name -> map in the same layout. It takes images of the size and channels that the model was
+        built for, in the precision of its weights.
 
     Raises:
-        BackbonesError: If the model was built otherwise or has no such feature.
+        BackbonesError: If the model was built otherwise or has no such feature; of the function, if the model
+            cannot take the images.
 
     >>> import backbones, torch
     >>> extract = feature_extractor(backbones.create_model("lenet5"), ["stage2"])
@@ -35,20 +37,18 @@ def feature_extractor(model: Any, names: Iterable[str] | None = None) -> Callabl
     """
     spec = config_of(model)
     known = {feature.name: feature for feature in summarize_spec(spec).features}
-    wanted = list(known if names is None else names)
-    for name in wanted:
-        if name not in known:
-            raise BackbonesError(unknown(f"feature of {spec.name}", name, known))
+    wanted = check_names(f"feature of {spec.name}", known if names is None else names, known)
     chosen = [known[name] for name in wanted]
     if framework_of(model) == "torch":
         return _torch_extractor(model, chosen)
-    import keras
-
-    return keras.Model(model.input, {f.name: model.get_layer(f.layer).output for f in chosen})
+    return _keras_extractor(model, chosen)
 
 
 def _torch_extractor(model: Any, features: list[Feature]) -> Callable[[Any], dict[str, Any]]:
+    import torch
+
     def extract(images: Any) -> dict[str, Any]:
+        check_images(model, images, torch.Tensor, channels_first=True)
         found: dict[str, Any] = {}
 
         def keep(name: str) -> Callable:
@@ -63,3 +63,16 @@ def _torch_extractor(model: Any, features: list[Feature]) -> Callable[[Any], dic
         return found
 
     return extract
+
+
+def _keras_extractor(model: Any, features: list[Feature]) -> Callable[[Any], dict[str, Any]]:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    class Extractor(keras.Model):
+        def __call__(self, images: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            check_images(model, images, np.ndarray, tf.Tensor, keras.KerasTensor)
+            return super().__call__(images, *args, **kwargs)
+
+    return Extractor(model.input, {f.name: model.get_layer(f.layer).output for f in features})

@@ -11,6 +11,20 @@ from safetensors import SafetensorError
 from backbones.errors import BackbonesError
 
 
+def require_writable(folder: str | Path) -> None:
+    """Find out before an hour of work whether a folder can be written into, or made; nothing is left there.
+
+    Raises:
+        BackbonesError: If it cannot.
+    """
+    try:
+        there = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
+        with tempfile.TemporaryDirectory(dir=there, prefix="."):
+            pass
+    except OSError as error:
+        raise BackbonesError(f"cannot write into the folder {folder}: {error.strerror}") from error
+
+
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, then put it in place; what was there stays until then.
 

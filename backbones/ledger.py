@@ -7,11 +7,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from backbones.errors import BackbonesError
-from backbones.summary import Feature, FeatureMap, Layer, Side, Summary, pair
+from backbones.summary import Feature, FeatureMap, Layer, Side, Summary, met, pair
+
+
+class TooSmallError(BackbonesError):
+    """A window that does not fit into its map, but would into that of a larger input."""
 
 
 class Ledger:
     """Collects the rows while a spec describes its net: each method takes a map and returns the next.
+
+    A layer that does not fit its input, or has the name of another, is a `BackbonesError` that names it.
 
     >>> net = Ledger()
     >>> x = net.conv(FeatureMap(3, 32, 32), "conv1", 8, 3, padding=1)
@@ -22,6 +28,7 @@ class Ledger:
     def __init__(self) -> None:
         self.layers: list[Layer] = []
         self.features: list[Feature] = []
+        self._names: set[str] = set()
         self._auxiliary = False
 
     def conv(
@@ -49,6 +56,9 @@ class Ledger:
             groups: Parts into which input and output maps are divided; each part sees its own part alone.
             bias: Whether each output map has one.
             connections: The pairs of an input and an output map, if not all.
+
+        Raises:
+            BackbonesError: If the window does not fit into the map, or the groups do not divide the maps.
         """
         if x.channels % groups or channels % groups:
             raise BackbonesError(
@@ -99,7 +109,7 @@ class Ledger:
 
     def global_avg_pool(self, x: FeatureMap, name: str) -> FeatureMap:
         """The mean of each map."""
-        return self._add(Layer(name, "GlobalAvgPool", replace(self._whole(x), channels=x.channels)))
+        return self._add(Layer(name, "GlobalAvgPool", replace(x.whole(), channels=x.channels)))
 
     def subsampling(self, x: FeatureMap, name: str, kernel: int) -> FeatureMap:
         """LeNet's pooling: the sum of each window times one weight plus one bias per map."""
@@ -132,13 +142,26 @@ class Ledger:
         return self._add(Layer(name, "Dropout", x))
 
     def add(self, x: FeatureMap, shortcut: FeatureMap, name: str) -> FeatureMap:
-        """The sum of two maps of the same shape."""
+        """The sum of two maps of the same shape.
+
+        Raises:
+            BackbonesError: If they have not the same shape.
+        """
         if x.shape != shortcut.shape:
             raise BackbonesError(f"{name}: {x.shape} and {shortcut.shape} cannot be added")
-        return self._add(Layer(name, "Add", self._met([x, shortcut], x.channels)))
+        return self._add(Layer(name, "Add", met([x, shortcut], x.channels)))
 
     def pad_shortcut(self, x: FeatureMap, name: str, channels: int, *, stride: int) -> FeatureMap:
-        """Every so many pixels, and maps of zeros behind those that are there."""
+        """Every so many pixels, and maps of zeros behind those that are there.
+
+        Raises:
+            BackbonesError: If there are more maps already.
+        """
+        if channels < x.channels:
+            raise BackbonesError(
+                f"{name}: adding zeros to {x.channels} maps cannot make {channels} of them; "
+                f"no stage may have fewer channels than the one before"
+            )
         out = self._window(x, name, 1, stride, 0, channels)
         return self._add(Layer(name, "PadShortcut", out, stride=stride))
 
@@ -146,11 +169,11 @@ class Ledger:
         """The maps of all branches, one after the other."""
         channels = sum(x.channels for x in branches)
         arithmetic = " + ".join(str(x.channels) for x in branches) + f" = {channels} maps"
-        return self._add(Layer(name, "Concat", self._met(branches, channels), arithmetic=arithmetic))
+        return self._add(Layer(name, "Concat", met(branches, channels), arithmetic=arithmetic))
 
     def flatten(self, x: FeatureMap, name: str) -> FeatureMap:
         """All values in one row; each next unit sees everything the map sees."""
-        return self._add(Layer(name, "Flatten", self._whole(x)))
+        return self._add(Layer(name, "Flatten", x.whole()))
 
     def linear(self, x: FeatureMap, name: str, units: int) -> FeatureMap:
         """A dense layer with bias."""
@@ -180,9 +203,11 @@ class Ledger:
             )
         )
 
-    def feature(self, x: FeatureMap, name: str, layer: str) -> FeatureMap:
-        """Give the map of a layer a name under which both frameworks hand it out."""
-        self.features.append(Feature(name, layer, x))
+    def feature(self, x: FeatureMap, name: str) -> FeatureMap:
+        """Give the last layer's map a name under which both frameworks hand it out."""
+        if not self.layers:
+            raise BackbonesError(f"{name}: there is no layer whose map it could be")
+        self.features.append(Feature(name, self.layers[-1].name, x))
         return x
 
     @contextmanager
@@ -200,27 +225,19 @@ class Ledger:
         sides = []
         for side, k, p in zip((x.height, x.width), kernels, paddings, strict=True):
             room = side + 2 * p - k
-            if room < 0:
-                raise BackbonesError(
-                    f"{name}: its {kernels[0]} x {kernels[1]} window does not fit into a map of "
-                    f"{x.height} x {x.width}; the input is too small for this net"
-                )
             sides.append((-(-room // stride) if ceil else room // stride) + 1)
+        if min(sides) < 1:
+            raise TooSmallError(
+                f"{name}: its {kernels[0]} x {kernels[1]} window does not fit into a map of "
+                f"{x.height} x {x.width}"
+            )
         height, width = (s + (k - 1) * x.stride for s, k in zip(x.sees, kernels, strict=True))
         return FeatureMap(channels, sides[0], sides[1], (height, width), x.stride * stride)
 
-    def _whole(self, x: FeatureMap) -> FeatureMap:
-        """One row of all values, which see together what the whole map sees."""
-        height, width = x.sees
-        sees = height + (x.height - 1) * x.stride, width + (x.width - 1) * x.stride
-        return FeatureMap(x.size, 1, 1, sees, x.stride)
-
-    def _met(self, branches: list[FeatureMap], channels: int) -> FeatureMap:
-        """What several maps of the same size give together."""
-        height, width = (max(x.sees[axis] for x in branches) for axis in (0, 1))
-        return replace(branches[0], channels=channels, sees=(height, width))
-
     def _add(self, layer: Layer) -> FeatureMap:
+        if layer.name in self._names:
+            raise BackbonesError(f"{layer.name}: two layers have this name, and each must have its own")
+        self._names.add(layer.name)
         self.layers.append(replace(layer, auxiliary=self._auxiliary))
         return layer.output
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from bisect import bisect_left
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from backbones.alexnet import spec as alexnet
 from backbones.download import SOURCES
-from backbones.errors import BackbonesError
+from backbones.errors import BackbonesError, require_known
 from backbones.inception import spec as inception
-from backbones.ledger import summarize
+from backbones.ledger import TooSmallError, summarize
 from backbones.lenet import spec as lenet
 from backbones.resnet import spec as resnet
-from backbones.spec import Spec
+from backbones.spec import Seed, Spec, changed, fitting
 from backbones.summary import FeatureMap, Summary
 from backbones.vgg import spec as vgg
 
@@ -50,8 +49,8 @@ def list_models(family: str | None = None) -> list[str]:
     >>> list_models("alexnet")
     ['alexnet', 'alexnet_owt', 'alexnet_mini']
     """
-    if family is not None and family not in FAMILIES:
-        raise BackbonesError(unknown("family", family, FAMILIES))
+    if family is not None:
+        require_known("family", family, FAMILIES)
     families = FAMILIES.values() if family is None else [FAMILIES[family]]
     return [name for spec in families for name in spec.VARIANTS]
 
@@ -62,31 +61,19 @@ def find_spec(name: str) -> tuple[str, Any]:
     Raises:
         BackbonesError: If there is no such model; the message names the nearest.
     """
-    for family, module in FAMILIES.items():
-        if name in module.VARIANTS:
-            return family, module.VARIANTS[name]
-    raise BackbonesError(unknown("model", name, list_models()))
+    require_known("model", name, list_models())
+    family = next(family for family, module in FAMILIES.items() if name in module.VARIANTS)
+    return family, FAMILIES[family].VARIANTS[name]
 
 
 def resolve(name: str, **changes: Any) -> Spec:
-    """A model's spec with some fields changed.
+    """A model's spec with some fields changed; None leaves a field as it is.
 
     Raises:
         BackbonesError: If there is no such model or field, or a value does not fit.
     """
     _, spec = find_spec(name)
-    # What a net is cannot be changed; what it is made of can.
-    known = [field.name for field in fields(spec) if field.name not in ("name", "published_parameters")]
-    changes = {field: value for field, value in changes.items() if value is not None}
-    for field, value in changes.items():
-        if field not in known:
-            raise BackbonesError(unknown(f"option of {name}", field, known))
-        now = getattr(spec, field)
-        if type(now) is int and (type(value) is not int or value < 1):
-            raise BackbonesError(f"{field} must be a whole number of at least 1, not {value!r}")
-        if isinstance(now, bool | str) and type(value) is not type(now):
-            raise BackbonesError(f"{field} must be like {now!r}, not {value!r}")
-    return replace(spec, **changes)
+    return changed(spec, changes)
 
 
 def changes_of(spec: Spec) -> dict[str, Any]:
@@ -129,7 +116,8 @@ def create_model(
         num_classes: Logits per image; the paper's number if None.
         in_channels: Channels of the input; the paper's number if None.
         input_size: Side of the square input in pixels; the paper's number if None.
-        seed: Fixes the initial weights, without touching the framework's global generator. None draws anew.
+        seed: Fixes the initial weights, without touching the framework's global generator: a whole number from 0
+            to below 2 ** 32. None draws anew.
         weights: A file that `load_weights` reads, or the name of a data set: `"mnist"`, `"fashion-mnist"`. Then
             the net gets the weights that were trained on it here, and what is None above fits that data set.
         changes: Other fields of the net's spec, each documented there.
@@ -139,22 +127,18 @@ def create_model(
         logits, N x num_classes, and carry their spec as `config`.
 
     Raises:
-        BackbonesError: If the model or the framework is unknown, the framework is not installed, a number does
-            not fit the net, or the file does not.
+        BackbonesError: If the model, the framework or an option is unknown, the framework is not installed, a value
+            does not fit the net, or the file does not.
 
     >>> create_model("lenet5", framework="torch", seed=0).conv1
     Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
     """
     from backbones.weights import load_weights, options_of, shipped  # which need this module
 
-    asked: dict[str, Any] = {
-        "num_classes": num_classes,
-        "in_channels": in_channels,
-        "input_size": input_size,
-    }
-    if weights in SOURCES:
+    asked: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "input_size": input_size}
+    if isinstance(weights, str) and weights in SOURCES:
         find_spec(name)
-        weights = shipped(name, str(weights))
+        weights = shipped(name, weights)
         asked = options_of(weights) | {key: value for key, value in asked.items() if value is not None}
     spec = resolve(name, **asked, **changes)
     model = build(spec, framework, seed)
@@ -166,6 +150,7 @@ def create_model(
 def build(spec: Spec, framework: str, seed: int | None = None) -> Any:
     """Build the model that a spec describes. For `model.config` of another model; else see `create_model`."""
     require_framework(framework)
+    seed = None if seed is None else fitting("seed", seed, Seed)
     summarize_spec(spec)  # says which layer it is that does not fit
     family, _ = find_spec(spec.name)
     module = importlib.import_module(f"backbones.{family}.{framework}")
@@ -224,27 +209,47 @@ def summary(
 
 
 def summarize_spec(spec: Spec) -> Summary:
-    """The layer ledger of the model that a spec describes."""
+    """The layer ledger of the model that a spec describes.
+
+    Raises:
+        BackbonesError: If a layer does not fit. Where a larger input mends it, the message says which.
+    """
+    try:
+        return _summarize(spec)
+    except TooSmallError as error:
+        least = _smallest_input(spec)
+        headless = (
+            _smallest_input(changed(spec, {"auxiliary": False})) if hasattr(spec, "auxiliary") else least
+        )
+        less = f", or {headless} with auxiliary=False" if headless < least else ""
+        raise BackbonesError(f"{error}; input_size must be at least {least}{less}") from None
+
+
+def _summarize(spec: Spec) -> Summary:
     family, _ = find_spec(spec.name)
     start = FeatureMap(spec.in_channels, spec.input_size, spec.input_size)
     return summarize(spec.name, lambda net, x: FAMILIES[family].describe(spec, net, x), start)
 
 
+def _smallest_input(spec: Spec) -> int:
+    """The first side for which all windows fit: a larger input makes no map smaller. Sought up to a million."""
+
+    def fits(side: int) -> bool:
+        try:
+            _summarize(replace(spec, input_size=side))
+        except TooSmallError:
+            return False
+        return True
+
+    return bisect_left(range(10**6), True, lo=1, key=fits)
+
+
 def require_framework(framework: str) -> None:
     """Raise a `BackbonesError` if a framework is unknown or, saying what to install, if its packages are missing."""
-    if framework not in FRAMEWORKS:
-        raise BackbonesError(unknown("framework", framework, FRAMEWORKS))
+    require_known("framework", framework, FRAMEWORKS)
     missing = [package for package in FRAMEWORKS[framework] if importlib.util.find_spec(package) is None]
     if missing:
         raise BackbonesError(
             f"framework {framework!r} needs the package {missing[0]!r}, which is not installed; "
             f'install it with: pip install "backbones[{framework}]"'
         )
-
-
-def unknown(kind: str, given: object, known: Iterable[str]) -> str:
-    """The message for a name that is not known, with the nearest one that is."""
-    names = list(known)
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {given!r}; {hint}known: {', '.join(names)}"

@@ -17,7 +17,7 @@ Rules of the count:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tabulate import tabulate
 
@@ -65,6 +65,18 @@ class FeatureMap:
     def size(self) -> int:
         """Values in the map."""
         return self.channels * self.height * self.width
+
+    def whole(self) -> FeatureMap:
+        """One row of all values, which see together what the whole map sees."""
+        height, width = self.sees
+        sees = height + (self.height - 1) * self.stride, width + (self.width - 1) * self.stride
+        return FeatureMap(self.size, 1, 1, sees, self.stride)
+
+
+def met(branches: list[FeatureMap], channels: int) -> FeatureMap:
+    """What several maps of the same size give together."""
+    height, width = (max(x.sees[axis] for x in branches) for axis in (0, 1))
+    return replace(branches[0], channels=channels, sees=(height, width))
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,28 @@ A safetensors file holds arrays and text, no code; of other files, no code is ru
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backbones import convert
+from backbones.convert.state import NOT_CARRIED, as_state
 from backbones.errors import BackbonesError
 from backbones.files import write_whole
 from backbones.registry import changes_of, require_framework
 from backbones.spec import Spec
 
 SHIPPED = Path(__file__).parent / "pretrained"
+
+# What the files of others may be, as messages say it.
+KINDS = "a file of save_weights, or a state_dict in a safetensors file or written by torch.save"
+
+# Of the types of values that safetensors knows, those that NumPy knows, too, and that are weights.
+READABLE = ("F64", "F32", "F16")
 
 
 def save_weights(model: Any, path: str | Path) -> None:
@@ -80,13 +87,16 @@ def options_of(path: str | Path) -> dict[str, int]:
     >>> options_of(shipped("resnet20", "fashion-mnist"))
     {...}
     """
-    metadata, _ = _read(Path(path))
-    identity = json.loads(metadata["backbones"])
-    return {
-        "num_classes": identity["num_classes"],
-        "in_channels": identity["in_channels"],
-        "input_size": int(metadata["input_size"]),
-    }
+    metadata, _ = _read(path)
+    identity = _identity_in(path, metadata)
+    try:
+        return {
+            "num_classes": identity["num_classes"],
+            "in_channels": identity["in_channels"],
+            "input_size": int(metadata["input_size"]),
+        }
+    except (KeyError, ValueError) as error:
+        raise BackbonesError(f"{path} does not say what its net is; a file of save_weights does") from error
 
 
 def load_weights(model: Any, path: str | Path) -> None:
@@ -95,9 +105,10 @@ def load_weights(model: Any, path: str | Path) -> None:
     No code from the file runs, whichever kind it is.
 
     Args:
-        model: Changed in place, or left as it was if anything does not fit.
-        path: A safetensors file that `save_weights` wrote, or weights of torchvision for the same net: a
-            checkpoint (`.pth`, for which PyTorch must be installed) or a safetensors file.
+        model: Changed in place, or left as it was if anything does not fit. It keeps its own precision.
+        path: A safetensors file that `save_weights` wrote, or the `state_dict` of a PyTorch model of the same
+            net, ours or torchvision's: a safetensors file, or one that `torch.save` wrote (`.pth`, for which
+            PyTorch must be installed).
 
     Raises:
         BackbonesError: If the file is missing, cannot be read, or is of another net.
@@ -106,18 +117,15 @@ def load_weights(model: Any, path: str | Path) -> None:
     >>> model = create_model("lenet5", "torch")
     >>> load_weights(model, shipped("lenet5", "mnist"))
     """
-    path = Path(path)
+    wanted = _identity(convert.config_of(model))
     metadata, weights = _read(path)
-    if found := json.loads(metadata.get("backbones", "{}")):
-        wanted = _identity(model.config)
-        if found != wanted:
-            raise BackbonesError(f"{path} holds weights of {_said(found)}, but the model is {_said(wanted)}")
-    else:
-        weights = convert.torchvision_state(model, weights)
+    found = _identity_in(path, metadata)
+    if found and found != wanted:
+        raise BackbonesError(f"{path} holds weights of {_said(found)}, but the model is {_said(wanted)}")
     try:
-        convert.load_state(model, weights)
+        convert.load_state(model, weights if found else convert.torchvision_state(model, weights))
     except BackbonesError as error:
-        raise BackbonesError(f"{path} does not fit {convert.config_of(model).name}: {error}") from error
+        raise BackbonesError(f"{path} does not fit {wanted['name']}: {error}") from error
 
 
 def _identity(spec: Spec) -> dict[str, Any]:
@@ -127,34 +135,66 @@ def _identity(spec: Spec) -> dict[str, Any]:
     return json.loads(json.dumps(identity | changes, default=asdict))
 
 
+def _identity_in(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """What a file says that its net was built from; empty if it is not one of ours."""
+    if (text := metadata.get("backbones")) is None:
+        return {}
+    try:
+        identity = json.loads(text)
+        _said(identity)  # needs all that `_identity` always gives
+    except (ValueError, KeyError, TypeError) as error:
+        raise BackbonesError(
+            f"{path} does not say what its net is as save_weights does, but {text[:60]!r}; expected {KINDS}"
+        ) from error
+    return identity
+
+
 def _said(identity: dict[str, Any]) -> str:
     known = "{name} with {num_classes} classes and {in_channels} input channels".format(**identity)
     changes = [f"{k}={v}" for k, v in identity.items() if k not in ("name", "num_classes", "in_channels")]
     return ", ".join([known, *changes])
 
 
-def _read(path: Path) -> tuple[dict[str, str], convert.State]:
+def _read(path: str | Path) -> tuple[dict[str, str], convert.State]:
     """A file's metadata and arrays."""
-    if not path.is_file():
-        raise BackbonesError(f"no weights file at {path}")
-    with path.open("rb") as file:
-        start = file.read(2)
+    start = _first_bytes(path)
     # PyTorch writes zip archives, and wrote bare pickles before.
     if start == b"PK" or start[:1] == b"\x80":
         return {}, _read_torch(path)
+    weights = {}
     try:
         with safe_open(path, framework="np") as file:
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            for key in file.keys():  # noqa: SIM118 (not a dict)
+                if key.endswith(NOT_CARRIED):
+                    continue
+                if (dtype := file.get_slice(key).get_dtype()) not in READABLE:
+                    raise BackbonesError(f"{path} holds {key!r} in {dtype}, not in {' or '.join(READABLE)}")
+                weights[key] = file.get_tensor(key)
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, TypeError) as error:
-        raise BackbonesError(f"{path} is not a readable safetensors file: {error}") from error
-    return metadata, {
-        key: value.astype(np.float32) if value.dtype == np.float16 else value
-        for key, value in weights.items()
-    }
+        raise BackbonesError(
+            f"{path} is not a readable safetensors file: {error}; expected {KINDS}"
+        ) from error
+    return metadata, weights
 
 
-def _read_torch(path: Path) -> convert.State:
+def _first_bytes(path: str | Path) -> bytes:
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        given = repr(path) if isinstance(path, str) else type(path).__name__
+        raise BackbonesError(f"expected the path of {KINDS}, not {given}")
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(2)
+    except FileNotFoundError as error:
+        raise BackbonesError(f"no weights file at {path}; expected {KINDS}") from error
+    except IsADirectoryError as error:
+        raise BackbonesError(f"{path} is a folder; expected {KINDS}") from error
+    except (OSError, ValueError) as error:  # no permission, or a path that none can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BackbonesError(f"cannot read {str(path)!r}: {reason}") from error
+
+
+def _read_torch(path: str | Path) -> convert.State:
     """A PyTorch checkpoint's arrays, without running code from it."""
     require_framework("torch")
     import torch
@@ -164,11 +204,16 @@ def _read_torch(path: Path) -> convert.State:
     except Exception as error:  # whatever a broken file makes the reader stumble over
         raise BackbonesError(
             f"{path} is not a PyTorch checkpoint that can be read without running code from it "
-            f"({type(error).__name__}); a state_dict saved by torch.save is"
+            f"({type(error).__name__}); expected {KINDS}"
         ) from error
     if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
-        raise BackbonesError(f"{path} holds no state_dict (names and tensors), but a {_content(content)}")
-    return {key: value.float().numpy() for key, value in content.items()}
+        raise BackbonesError(
+            f"{path} holds no state_dict (names and tensors), but a {_content(content)}; expected {KINDS}"
+        )
+    try:
+        return as_state(content)
+    except BackbonesError as error:
+        raise BackbonesError(f"{path} holds no state_dict: {error}") from error
 
 
 def _content(content: Any) -> str:

@@ -77,10 +77,9 @@ def test_a_constant_rate_is_one():
 
 
 def test_moved_images_bring_black_from_the_left():
-    images = np.arange(1, 17, dtype=np.uint8).reshape(1, 4, 4, 1)
-    part = data.Dataset(
-        "tiny", images, np.zeros(1, np.int64), images, np.zeros(1, np.int64), ("a",), 0.5, 0.3, 0
-    )
+    images = np.arange(1, 33, dtype=np.uint8).reshape(2, 4, 4, 1)
+    labels = np.zeros(2, np.int64)
+    part = data.Dataset("tiny", images, labels, images, labels, ("a",), 0.5, 0.3, validation_size=1)
     assert moved(part, 1).train_images[0, :, :, 0].tolist()[0] == [0, 1, 2, 3]
 
 

@@ -51,6 +51,13 @@ def test_help_teaches_by_example(command):
         (["evaluate", "lenet5", "--weights", "none.safetensors"], "no weights file at none.safetensors"),
         (["evaluate", "vgg16"], "no weights of vgg16 trained on mnist come with this package"),
         (["report", "docs/api"], "no records (*.json) in docs/api"),
+        (["train", "lenet5", "--resume"], "--resume needs --out"),
+        (["train", "lenet5", "--epochs", "0"], "'--epochs': Input should be greater than or equal to 1; see"),
+        (["summary", "lenet5", "--num-classes", "abc"], "'--num-classes': Input should be a valid integer"),
+        (["evaluate", "lenet5", "--split", "val"], "'val' is not one of 'train', 'validation', 'test'"),
+        (["train", "lenet5", "--epoch", "1"], "No such option: --epoch (Possible options: --epochs)"),
+        (["summary"], "Missing argument 'NAME'"),
+        (["trian"], "No such command 'trian'. Did you mean 'train'?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
@@ -61,9 +68,31 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
     assert result.stderr.count("\n") == 1
 
 
-def test_wrong_usage_is_exit_code_2():
-    assert runner.invoke(cli.app, ["train", "lenet5", "--epochs", "0"]).exit_code == 2
-    assert runner.invoke(cli.app, ["no-such-command"]).exit_code == 2
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["train", "--help"], 0), ([], 2)])
+def test_help_is_not_an_error_line(arguments, code, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["backbones", *arguments])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert done.value.code == code
+    said = capsys.readouterr()
+    assert "Usage: backbones" in said.out
+    assert said.err == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["nope"],
+        ["lenet5", "--dataset", "nope"],
+        ["lenet5", "--framework", "nope"],
+        ["lenet5", "--weights", "none.safetensors"],
+    ],
+)
+def test_a_refused_run_leaves_no_folder(wrong, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda name: tiny)
+    result = runner.invoke(cli.app, ["train", *wrong, "--out", str(tmp_path / "new" / "out")])
+    assert isinstance(result.exception, backbones.BackbonesError)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_train_then_evaluate_in_both_frameworks(tiny, tmp_path, monkeypatch):

@@ -53,6 +53,22 @@ def test_round_trip_is_bit_for_bit(name, framework, rng):
         assert before[key].tobytes() == between[key].tobytes() == after[key].tobytes(), key
 
 
+@pytest.mark.parametrize("name", ["lenet5", "vgg_mini"])
+@both
+def test_a_partner_has_the_same_precision(name, framework, rng):
+    left, right = make_pair(name, "float64")
+    start = left if framework == "torch" else right
+    expected = convert.state(start)
+    there = convert.to_tensorflow(start) if framework == "torch" else convert.to_torch(start)
+    assert keras.config.floatx() == keras.config.dtype_policy().name == "float32"
+    between = convert.state(there)
+    assert all(value.tobytes() == between[key].tobytes() for key, value in expected.items())
+    pair = (start, there) if framework == "torch" else (there, start)
+    assert convert.compare(*pair, images_for(left, 1, rng, "float64")).largest < 1e-12
+    with pytest.raises(backbones.BackbonesError, match="the model's weights are bfloat16; nets are"):
+        convert.to_tensorflow(left.bfloat16())
+
+
 def all_layers(name, options):
     """Rows of the ledger that both frameworks run in evaluation and keep in the same order."""
     rows = backbones.summary(name, **options).layers
@@ -80,6 +96,35 @@ def test_named_features_are_compared_by_default(name, rng):
     features = backbones.summary(name).features
     rows = convert.compare(left, right, images_for(left, 1, rng)).rows
     assert [row.layer for row in rows] == [*(feature.layer for feature in features), "logits"]
+
+
+def test_a_comparison_names_the_features(rng):
+    left, right = make_pair("lenet5")
+    comparison = convert.compare(left, right, images_for(left, 1, rng), ["conv1", "pool1", "logits"])
+    assert [(row.layer, row.feature) for row in comparison.rows] == [
+        ("conv1", ""), ("pool1", "stage1"), ("logits", ""),
+    ]  # fmt: skip
+    assert "stage1" in str(comparison)
+    for wrong, said in {
+        "conv1": "expected a list of names, such as .'conv1'., not 'conv1'",
+        ("conv1", "conv3"): "unknown layer of both models 'conv3'; did you mean",
+    }.items():
+        with pytest.raises(backbones.BackbonesError, match=said):
+            convert.compare(left, right, images_for(left, 1, rng), wrong)
+
+
+@pytest.mark.parametrize("where", ["conv1.bias", "fc3.bias"], ids=["first layer", "last layer"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("sides", [("left",), ("right",), ("left", "right")], ids=["torch", "keras", "both"])
+def test_what_is_not_a_number_never_passes(where, value, sides, rng):
+    """Wherever it is and whatever comes after it."""
+    left, right = make_pair("lenet5", "float64")
+    broken = convert.state(left)
+    broken[where] = np.full_like(broken[where], value)
+    for side in sides:
+        convert.load_state({"left": left, "right": right}[side], broken)
+    comparison = convert.compare(left, right, images_for(left, 1, rng, "float64"), ["conv1", "pool1", "fc3"])
+    assert not comparison.largest <= 1e300
 
 
 def one_step(left, right, images, labels, optimizers):
@@ -228,3 +273,64 @@ def test_what_is_no_model_is_refused():
         convert.compare(
             nn.Conv2d(1, 1, 1), backbones.create_model("lenet5", "tensorflow"), np.zeros((1, 28, 28, 1), "f4")
         )
+
+
+IMAGES = np.zeros((2, 28, 28, 1), np.float32)
+NOT_IMAGES = {
+    "a list": IMAGES.tolist(),
+    "nothing": None,
+    "no image": IMAGES[:0],
+    "one image": IMAGES[0],
+    "no channel axis": IMAGES[..., 0],
+    "other layout": IMAGES.transpose(0, 3, 1, 2),
+    "other size": np.zeros((2, 32, 32, 1), np.float32),
+    "other channels": np.zeros((2, 28, 28, 3), np.float32),
+    "pixels": IMAGES.astype(np.uint8),
+    "float64": IMAGES.astype(np.float64),
+}
+
+
+@both
+@pytest.mark.parametrize("wrong", NOT_IMAGES.values(), ids=NOT_IMAGES)
+def test_images_are_held_against_what_the_model_takes(framework, wrong):
+    """The same in both frameworks; a feature extractor takes its framework's own layout."""
+    model = backbones.create_model("lenet5", framework, seed=0)
+    partner = backbones.create_model("lenet5", "tensorflow" if framework == "torch" else "torch")
+    pair = (model, partner) if framework == "torch" else (partner, model)
+    extract = backbones.feature_extractor(model)
+    native = wrong
+    if framework == "torch" and isinstance(wrong, np.ndarray):
+        native = torch.tensor(wrong)
+        native = native.permute(0, 3, 1, 2) if wrong.ndim == 4 else native
+    takes = "N x (28 x 28 x 1|1 x 28 x 28) .N at least 1. in float32, not "
+    for call in (
+        lambda: convert.activations(model, wrong),
+        lambda: convert.compare(*pair, wrong),
+        lambda: extract(native),
+    ):
+        with pytest.raises(backbones.BackbonesError, match=takes) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_nets_of_the_readers_own_say_what_they_can():
+    """A net in PyTorch takes any size; one in Keras knows its own; one without weights has no precision."""
+    left = nn.Sequential(nn.Conv2d(1, 1, 3))
+    assert convert.activations(left, np.zeros((1, 9, 5, 1), np.float32))["logits"].shape == (1, 1, 7, 3)
+    assert convert.activations(left.double(), np.zeros((1, 9, 5, 1)))["logits"].dtype == np.float64
+    bare = nn.Sequential(nn.ReLU())
+    assert convert.activations(bare, np.zeros((1, 9, 5, 1)))["logits"].shape == (1, 1, 9, 5)
+    start = keras.Input((None, 5, 1))
+    right = keras.Model(start, layers.Conv2D(1, 3)(start))
+    assert convert.activations(right, np.zeros((1, 9, 5, 1), np.float32))["logits"].shape == (1, 1, 7, 3)
+    for model, said in ((left, "N x H x W x C .* in float64"), (right, "N x H x 5 x 1 .* in float32")):
+        with pytest.raises(backbones.BackbonesError, match=said):
+            convert.activations(model, np.zeros((1, 9, 4), np.float32))
+
+
+@both
+@pytest.mark.parametrize("names", ["stage1", [], 5])
+def test_a_list_of_features_is_a_list(framework, names):
+    model = backbones.create_model("lenet5", framework, seed=0)
+    with pytest.raises(backbones.BackbonesError, match=r"a list of names, such as \['stage1'\], not"):
+        backbones.feature_extractor(model, names)

@@ -1,6 +1,7 @@
 """The two loops learn, learn the same, and record what they did."""
 
 import errno
+import json
 import subprocess
 import sys
 import time
@@ -25,8 +26,9 @@ from safetensors.numpy import load_file
 import backbones
 from backbones import convert, data
 from backbones.data import Augmentation
-from backbones.training import Evaluation, History, Recipe, evaluate, fit
+from backbones.training import Evaluation, History, Recipe, evaluate, fit, recipe_for
 from backbones.training import run as training_run
+from backbones.training import tensorflow as training_tensorflow
 from backbones.training import torch as training_torch
 from backbones.training.record import Record, make_record
 from backbones.training.report import RECORDS, load_records
@@ -168,7 +170,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(framework, tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(framework, tiny, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     once = replace(small, epochs=1)
-    fit(backbones.create_model("lenet5", framework), tiny, once, progress=False, checkpoint=path)
+    fit(backbones.create_model("lenet5", framework), tiny, once, progress=False, checkpoint=str(path))
     for recipe, name, said in (
         (replace(once, learning_rate=0.5), "lenet5", "its learning_rate is 0.003, not 0.5"),
         (once, "alexnet_mini", "its model is 'lenet5', not 'alexnet_mini'"),
@@ -178,6 +180,9 @@ def test_a_checkpoint_of_another_run_is_refused(framework, tiny, tmp_path):
     other = backbones.create_model("lenet5", FRAMEWORKS[framework == "torch"])
     with pytest.raises(backbones.BackbonesError, match="state of another framework"):
         fit(other, tiny, once, checkpoint=path)
+    wider = backbones.create_model("lenet5", framework, num_classes=12)
+    with pytest.raises(backbones.BackbonesError, match="or of another net"):
+        fit(wider, tiny, once, checkpoint=path)
     path.write_bytes(b"nonsense")
     with pytest.raises(backbones.BackbonesError, match="is not a checkpoint of a training run"):
         fit(backbones.create_model("lenet5", framework), tiny, once, checkpoint=path)
@@ -234,6 +239,34 @@ def test_bf16_is_for_training_alone(framework, tiny):
     np.testing.assert_allclose(found.logits, evaluate(other, tiny, "validation").logits, rtol=1e-4, atol=1e-4)
 
 
+def test_keras_takes_an_epoch_in_bounded_parts_to_the_same_end(tiny, monkeypatch):
+    """Images that do not fit into one stream: the same steps, the same history, and no stream above the bound."""
+    ends, sizes = [], []
+    whole = training_tensorflow.as_tf_dataset
+
+    def watched(batches):
+        sizes.append(sum(images.nbytes for images, _ in batches))
+        return whole(batches)
+
+    monkeypatch.setattr(training_tensorflow, "as_tf_dataset", watched)
+    bound = 7 * 32 * 28 * 28 * 4 + 1  # seven batches, of twenty in an epoch
+    for limit, streams in ((training_tensorflow.STREAM_BYTES, 1), (bound, 3), (1, 20)):
+        monkeypatch.setattr(training_tensorflow, "STREAM_BYTES", limit)
+        model = backbones.create_model("lenet5", "tensorflow", seed=0)
+        sizes.clear()
+        history = fit(model, tiny, replace(small, epochs=2), progress=False)
+        assert len(sizes) == 2 * streams
+        assert max(sizes) <= max(limit, 32 * 28 * 28 * 4)
+        ends.append((history, convert.state(model)))
+    (history, weights), *others = ends
+    for other, same in others:
+        for a, b in zip(history.epochs, other.epochs, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, rel=1e-5)
+            assert a.train_accuracy == pytest.approx(b.train_accuracy, abs=1e-6)
+        for key, value in weights.items():
+            np.testing.assert_array_equal(same[key], value, err_msg=key)
+
+
 def test_learning_rate_climbs_then_falls():
     rates = Recipe(epochs=2, learning_rate=0.1, warmup=0.25).learning_rates(50)
     assert len(rates) == 100
@@ -248,14 +281,47 @@ def test_learning_rate_climbs_then_falls():
     ("wrong", "said"),
     [
         ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"epochs": "3"}, "epochs must be a whole number, not '3'"),
+        ({"epochs": 1.5}, "epochs must be a whole number, not 1.5"),
+        ({"epochs": True}, "epochs must be a whole number, not True"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": None}, "batch_size must be a whole number, not None"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number"),
-        ({"seed": -1}, "seed must not be negative"),
+        ({"warmup": 1.0}, "warmup must be from 0 to below 1, not 1.0"),
+        ({"warmup": -1}, "warmup must be from 0 to below 1, not -1"),
+        ({"weight_decay": float("nan")}, "weight_decay must be 0 or more, not nan"),
+        ({"weight_decay": -1}, "weight_decay must be 0 or more, not -1"),
+        ({"beta1": 1.5}, "beta1 must be from 0 to below 1, not 1.5"),
+        ({"beta2": 1.0}, "beta2 must be from 0 to below 1, not 1.0"),
+        ({"epsilon": 0.0}, "epsilon must be a positive number, not 0.0"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to below 1, not 1.0"),
+        ({"precision": "fp16"}, "precision must be 'fp32' or 'bf16', not 'fp16'"),
+        ({"augmentation": None}, "augmentation must be of type Augmentation, not None"),
+        ({"seed": -1}, r"seed must be from 0 to below 2 \*\* 32, not -1"),
+        ({"seed": "a"}, "seed must be a whole number, not 'a'"),
     ],
 )
 def test_a_wrong_recipe_is_refused(wrong, said):
     with pytest.raises(backbones.BackbonesError, match=said):
         Recipe(**wrong)
+
+
+def test_a_recipe_holds_plain_numbers():
+    """NumPy's would not fit into a checkpoint's or a record's JSON."""
+    recipe = Recipe(epochs=np.int64(3), learning_rate=np.float32(0.5))
+    assert json.loads(json.dumps(recipe.to_json())) == Recipe(epochs=3, learning_rate=0.5).to_json()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("lenet5", "cifar"), "unknown data set 'cifar'; known: mnist, fashion-mnist"),
+        (("lenet", "mnist"), "unknown model 'lenet'; did you mean 'lenet5'?"),
+    ],
+)
+def test_a_recipe_for_something_unknown_is_refused(names, said):
+    with pytest.raises(backbones.BackbonesError, match=said):
+        recipe_for(*names)
 
 
 @both
@@ -267,6 +333,11 @@ def test_what_does_not_fit_the_data_is_refused(framework, tiny):
         model = backbones.create_model("lenet5", framework=framework, **arguments)
         with pytest.raises(backbones.BackbonesError, match=said):
             fit(model, tiny, small)
+    for height, width in ((28, 30), (26, 28), (28, 26), (34, 34)):
+        images = np.zeros((len(tiny.train_images), height, width, 1), np.uint8)
+        other = replace(tiny, train_images=images, test_images=images[: len(tiny.test_images)])
+        with pytest.raises(backbones.BackbonesError, match=f"28 x 28 pixels, tiny has {height} x {width}"):
+            evaluate(backbones.create_model("lenet5", framework=framework), other)
     with pytest.raises(backbones.BackbonesError, match="batch_size 10000 is more than the 640"):
         fit(backbones.create_model("lenet5", framework=framework), tiny, Recipe(batch_size=10_000))
     with pytest.raises(backbones.BackbonesError, match="unknown split 'val'"):
@@ -303,9 +374,31 @@ def test_a_record_survives_the_disk_and_has_the_agreed_keys(tmp_path, tiny):
     }  # fmt: skip
     assert History.from_json(record.history) == history
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["record.json"]
-    (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(backbones.BackbonesError, match="is not a record of a run"):
-        Record.load(tmp_path / "bad.json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"model": 5}, "model must be of type str, not 5"),
+        ({"dataset": "cifar"}, "unknown data set 'cifar'; known: mnist"),
+        ({"framework": "jax"}, "unknown framework 'jax'; known: torch"),
+        ({"test_accuracy": "0.9"}, "test_accuracy must be a number, not '0.9'"),
+        ({"test_accuracy": 90.0}, "test_accuracy must be from 0 to 1, not 90.0"),
+        ({"history": [{"loss": 1.0}] * 10}, "history must be a list of epochs"),
+        ({"history": [3] * 10}, "history must be a list of epochs"),
+        ({"history": []}, "history must be of 10 epochs, not 0"),
+        ({"more": 1}, "unexpected keyword argument 'more'"),
+        (None, "missing 14 required"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_name(damage, said, tmp_path):
+    whole = json.loads(min(RECORDS.glob("lenet5-mnist-torch-*.json")).read_text())
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps({} if damage is None else whole | damage))
+    with pytest.raises(backbones.BackbonesError, match=said) as error:
+        load_records(tmp_path)
+    assert str(error.value).startswith(f"{path} is not a record of a run: ")
+    assert "\n" not in str(error.value)
 
 
 def test_committed_records_are_what_their_names_say():

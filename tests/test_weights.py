@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import FRAMEWORKS, MODELS, images_for, light, stir, thin, to_torch
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
 import backbones
@@ -47,12 +48,17 @@ def test_each_framework_saves_and_loads_its_own_way(name, tmp_path, rng):
     torch.save(left.state_dict(), tmp_path / "w.pth")
     again = backbones.create_model(name, seed=1, **options)
     again.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
+    save_file(left.state_dict(), tmp_path / "w.safetensors")  # plain: it does not say of which net it is
+    read = [
+        backbones.create_model(name, seed=1, weights=tmp_path / "w.pth", **options),
+        backbones.create_model(name, "tensorflow", weights=tmp_path / "w.safetensors", **options),
+    ]
     right = convert.to_tensorflow(left)
     right.save_weights(tmp_path / "w.weights.h5")
     other = backbones.create_model(name, framework="tensorflow", seed=1, **options)
     other.load_weights(tmp_path / "w.weights.h5")
     expected = convert.state(left)
-    for loaded in map(convert.state, (again, other)):
+    for loaded in map(convert.state, (again, other, *read)):
         assert all(np.array_equal(value, loaded[key]) for key, value in expected.items())
 
 
@@ -75,8 +81,34 @@ def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
     torch.save(torch.zeros(1), tmp_path / "tensor.pth")
     torch.save(torch.nn.Linear(1, 1), tmp_path / "code.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "three.pth").read_bytes()[:1000])
+    (tmp_path / "folder").mkdir()
+    own = backbones.create_model("lenet5", seed=1).state_dict()
+    for kind, value in {
+        "sparse": torch.ones(6, 1, 5, 5).to_sparse(),
+        "meta": torch.ones(6, 1, 5, 5, device="meta"),
+        "whole": torch.ones(6, 1, 5, 5, dtype=torch.int32),
+        "complex": torch.ones(6, 1, 5, 5, dtype=torch.complex64),
+    }.items():
+        torch.save({**own, "conv1.weight": value}, tmp_path / f"{kind}.pth")
+    torch.save(dict(enumerate(own.values())), tmp_path / "numbered.pth")
+    save_file({key: value.bfloat16() for key, value in own.items()}, tmp_path / "half.safetensors")
+    for kind, text in {"words": "lenet5", "list": "[]", "nameless": '{"num_classes": 10}'}.items():
+        save_arrays(before, tmp_path / f"{kind}.safetensors", {"backbones": text})
     for file, said in {
-        "none.safetensors": "no weights file at",
+        "": "is a folder; expected a file of save_weights, or a state_dict",
+        "folder": "folder is a folder; expected a file of save_weights",
+        "long" * 75: "cannot read .* File name too long",
+        "good.safetensors/below": "cannot read .* Not a directory",
+        "sparse.pth": "sparse.pth holds no state_dict: 'conv1.weight' is no plain tensor .* Sparse",
+        "meta.pth": "meta.pth holds no state_dict: 'conv1.weight' is no plain tensor .* meta",
+        "whole.pth": "whole.pth does not fit lenet5: 'conv1.weight' holds int32, the model wants float32",
+        "complex.pth": "'conv1.weight' holds complex64, the model wants float32",
+        "numbered.pth": "names such as 'fc.weight', not by 0",
+        "half.safetensors": "half.safetensors holds 'conv1.bias' in BF16, not in F64 or F32 or F16",
+        "words.safetensors": "does not say what its net is as save_weights does, but 'lenet5'",
+        "list.safetensors": r"does not say what its net is as save_weights does, but '\[\]'",
+        "nameless.safetensors": "does not say what its net is as save_weights does",
+        "none.safetensors": "no weights file at .* expected a file of save_weights, or a state_dict",
         "other.safetensors": "holds weights of lenet5_1998 with 10 classes",
         "three.safetensors": "holds weights of lenet5 with 3 classes",
         "wide.safetensors": r"channels=\[8, 16\], but the model is lenet5 with 10 classes",
@@ -91,6 +123,9 @@ def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
         with pytest.raises(backbones.BackbonesError, match=said) as error:
             backbones.load_weights(model, tmp_path / file)
         assert "\n" not in str(error.value)
+    for path in ("", None, before):
+        with pytest.raises(backbones.BackbonesError, match="expected the path of a file of save_weights"):
+            backbones.load_weights(model, path)
     with pytest.raises(backbones.BackbonesError, match="cannot write"):
         backbones.save_weights(model, good / "below" / "a-file.safetensors")
     assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
@@ -148,20 +183,23 @@ def torchvision_names(name):
     return names + [f"classifier.{i}" for i in (0, 3, 6)]
 
 
+def under_names(state, names):
+    """Weights with other names of layers, in the same order."""
+    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in state))
+    rename = dict(zip(layers, names or layers, strict=True))
+    parts = {key: key.rpartition(".") for key in state}
+    return {f"{rename[layer]}.{weight}": state[key] for key, (layer, _, weight) in parts.items()}
+
+
 @pytest.mark.parametrize("name", [name for name in TORCHVISION if name != "inception_v3"])
 def test_torchvisions_names_are_understood_in_every_size(name):
     """Each of their weights, told by its number, arrives where the same layer is, whatever order it came in."""
     ours = convert.state(backbones.create_model(name, **light(name)))
-    names = torchvision_names(name)
-    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in ours))
-    rename = dict(zip(layers, names or layers, strict=True))
-    theirs, numbers = {}, {}
-    for number, (key, value) in enumerate(ours.items()):
-        layer, _, weight = key.rpartition(".")
-        theirs[f"{rename[layer]}.{weight}"] = np.full(value.shape, number, np.float32)
-        numbers[key] = number
+    numbers = {key: number for number, key in enumerate(ours)}
+    theirs = {key: np.full(value.shape, numbers[key], np.float32) for key, value in ours.items()}
+    theirs = dict(sorted(under_names(theirs, torchvision_names(name)).items()))
     del ours
-    loaded = convert.state(convert.from_torchvision(name, dict(sorted(theirs.items())), **light(name)))
+    loaded = convert.state(convert.from_torchvision(name, theirs, **light(name)))
     assert all((value == numbers[key]).all() for key, value in loaded.items())
 
 
@@ -176,8 +214,40 @@ def test_a_torchvision_checkpoint_loads_in_both_frameworks(tmp_path):
             assert np.allclose(convert.state(model)["fc.bias"], state["fc.bias"]), path
     with pytest.raises(backbones.BackbonesError, match=r"resnet34: the weights lack 'layer1.2.conv1.weight'"):
         backbones.create_model("resnet34", weights=tmp_path / "resnet18.pth")
-    with pytest.raises(backbones.BackbonesError, match=r"vgg11 has 11 layers with weights, .* of 41"):
+    said = r"resnet18.pth does not fit vgg11: vgg11 has 11 layers with weights, .* of 41"
+    with pytest.raises(backbones.BackbonesError, match=said):
         backbones.create_model("vgg11", weights=tmp_path / "resnet18.pth")
+
+
+@pytest.mark.parametrize(
+    ("of", "into", "names", "said"),
+    [
+        ("resnet18", "resnet50", None, ["'layer1.0.conv1.weight'", "(64, 64, 3, 3)", "wants (64, 64, 1, 1)"]),
+        ("resnet18", "resnet34", None, ["lack 'layer1.2.conv1.weight' of shape (64, 64, 3, 3)", "80 lacking"]),
+        ("resnet34", "resnet18", None, ["has no 'layer1.2.bn1.bias' of shape (64,)", "80 too many"]),
+        ("vgg11", "vgg16", None, ["lack 'conv1_2.weight' of shape (64, 64, 3, 3)", "10 lacking"]),
+        ("vgg11", "vgg16", torchvision_names, ["'conv1_2.weight'", "(128, 64, 3, 3)", "wants (64, 64, 3, 3)"]),
+        ("vgg19", "vgg16", torchvision_names, ["'conv4_1.weight'", "(256, 256, 3, 3)", "wants (512, 256, 3, 3)"]),
+        ("vgg11_bn", "vgg11", torchvision_names, ["'conv2_1.weight'", "(64,)", "wants (128, 64, 3, 3)"]),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_net_is_refused_with_layer_and_shapes(of, into, names, said, tmp_path):
+    state = convert.state(backbones.create_model(of, seed=0, **light(of)))
+    save_arrays(under_names(state, names and names(of)), tmp_path / "w.safetensors")
+    with pytest.raises(backbones.BackbonesError, match=f"w.safetensors does not fit {into}: ") as error:
+        backbones.create_model(into, weights=tmp_path / "w.safetensors", **light(into))
+    assert all(part in str(error.value) for part in said)
+
+
+@both
+def test_weights_without_their_auxiliary_heads_say_how_the_net_is_built(framework, tmp_path):
+    path, options = tmp_path / "w.safetensors", thin("inception_v3")
+    without = backbones.create_model("inception_v3", auxiliary=False, **options)
+    save_file(without.state_dict(), path)
+    with pytest.raises(backbones.BackbonesError, match=r"w.safetensors .* lack 'auxlogits.* auxiliary=False"):
+        backbones.create_model("inception_v3", framework, weights=path, **options)
+    backbones.create_model("inception_v3", framework, weights=path, auxiliary=False, **options)
+    convert.from_torchvision("inception_v3", without.state_dict(), **options)
 
 
 CLASSES = {
@@ -205,6 +275,44 @@ def test_keras_applications_weights_give_its_logits(name, rng):
     in_torch = convert.to_torch(ours).eval()
     with torch.no_grad():
         assert np.abs(expected - in_torch(to_torch(images)).numpy()).max() <= 1e-4 * np.abs(expected).max()
+
+
+NO_MODEL = "expected a torch.nn.Module or a keras.Model, not"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda net: convert.from_torchvision("resnet18", 5), "expected weights as a dict of .*, not int"),
+        (lambda net: convert.from_torchvision("resnet18", {1: 2.0}), "names such as 'fc.weight', not by 1"),
+        (lambda net: convert.from_keras_applications("vgg16", None), f"{NO_MODEL} NoneType"),
+        (lambda net: convert.from_keras_applications("vgg16", net), "keras.Model of .*, not a LeNet5 of PyTorch"),
+        (lambda net: convert.load_state(net, "w.pth"), "expected weights as a dict of .*, not str"),
+        (lambda net: convert.load_state({}, {}), f"{NO_MODEL} dict"),
+        (lambda net: backbones.load_weights(5, "w.pth"), f"{NO_MODEL} int"),
+        (lambda net: backbones.load_weights(torch.nn.ReLU(), "w.pth"), "not built by backbones.create_model"),
+    ],
+)  # fmt: skip
+def test_what_is_no_model_or_no_weights_is_named(call, said):
+    net = backbones.create_model("lenet5")
+    with pytest.raises(backbones.BackbonesError, match=said):
+        call(net)
+
+
+def test_named_parameters_and_half_precision_are_weights(tmp_path):
+    """What PyTorch's own tools hand over: weights that want gradients, and shorter numbers, which fit exactly."""
+    model = backbones.create_model("lenet5", seed=0).bfloat16()
+    expected = convert.state(model)
+    torch.save(dict(model.named_parameters()), tmp_path / "w.pth")
+    loaded = [
+        backbones.create_model("lenet5", weights=tmp_path / "w.pth"),
+        backbones.create_model("lenet5"),
+        backbones.create_model("lenet5", "tensorflow"),
+    ]
+    for other in loaded[1:]:
+        convert.load_state(other, dict(model.named_parameters()))
+    for given in map(convert.state, loaded):
+        assert all(np.array_equal(value, given[key]) for key, value in expected.items())
 
 
 def test_other_libraries_other_nets_are_refused():

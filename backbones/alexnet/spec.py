@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backbones.ledger import Ledger
-from backbones.spec import Spec
+from backbones.spec import NotNegative, Share, Spec, ZeroOrMore
 from backbones.summary import FeatureMap
 
 
@@ -33,7 +33,7 @@ class Conv:
     channels: int
     kernel: int
     stride: int = 1
-    padding: int = 0
+    padding: ZeroOrMore = 0
     groups: int = 1
     bias: float = 0.0
     norm: bool = False
@@ -55,8 +55,8 @@ class AlexNetSpec(Spec):
     convs: tuple[Conv, ...]
     hidden: tuple[int, int] = (4096, 4096)
     hidden_bias: float = 1.0
-    dropout: float = 0.5
-    init_std: float = 0.01
+    dropout: Share = 0.5
+    init_std: NotNegative = 0.01
 
 
 # Windows that overlap: 3 wide, 2 apart (Section 3.4).
@@ -139,12 +139,12 @@ def describe_features(spec: AlexNetSpec, net: Ledger, x: FeatureMap) -> FeatureM
             groups=conv.groups,
         )
         x = net.activation(x, f"relu{i}", "ReLU")
-        net.feature(x, f"conv{i}", f"relu{i}")
+        net.feature(x, f"conv{i}")
         if conv.norm:
             x = net.local_response_norm(x, f"norm{i}")
         if conv.pool:
             x = net.max_pool(x, f"pool{i}", POOL_KERNEL, stride=POOL_STRIDE)
-    return net.feature(x, "features", f"pool{len(spec.convs)}")
+    return net.feature(x, "features")
 
 
 def features_of(spec: AlexNetSpec) -> FeatureMap:

@@ -51,14 +51,15 @@ def alexnet(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
 
     def features(x):
         for i, conv in enumerate(spec.convs, start=1):
-            if conv.stride > 1 and conv.padding:
-                # Keras's own padding of strided windows is not even on both sides.
+            # Keras's own padding of strided windows is not even on both sides.
+            same = conv.stride == 1 and 2 * conv.padding == conv.kernel - 1
+            if conv.padding and not same:
                 x = layers.ZeroPadding2D(conv.padding, name=f"conv{i}.pad")(x)
             x = layers.Conv2D(
                 conv.channels,
                 conv.kernel,
                 conv.stride,
-                padding="same" if conv.stride == 1 else "valid",
+                padding="same" if same else "valid",
                 groups=conv.groups,
                 **init(conv.bias),
                 name=f"conv{i}",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from backbones.convert.checks import check_images, check_names
 from backbones.convert.state import State, framework_of
 from backbones.errors import BackbonesError
 from backbones.registry import summarize_spec
@@ -21,11 +22,14 @@ def activations(model: Any, images: NDArray[Any]) -> State:
 
     Args:
         model: A `torch.nn.Module` or a `keras.Model`; run in evaluation mode.
-        images: N x H x W x C, normalised.
+        images: N x H x W x C, normalised, in the precision of the model's weights: float32 or float64.
 
     Returns:
         Layer name -> N x C x H x W or N x features, in the order of the forward pass. In PyTorch a block of
         layers has a name, too. Auxiliary heads do not run in evaluation.
+
+    Raises:
+        BackbonesError: If the model cannot take the images; the message says which it takes.
 
     >>> import numpy as np
     >>> from backbones import create_model
@@ -33,6 +37,7 @@ def activations(model: Any, images: NDArray[Any]) -> State:
     >>> seen["pool1"].shape, seen["logits"].shape
     ((1, 6, 14, 14), (1, 10))
     """
+    check_images(model, images, np.ndarray)
     if framework_of(model) == "torch":
         return _torch_activations(model, images)
     return _keras_activations(model, images)
@@ -83,6 +88,7 @@ class Difference:
         shape: N x C x H x W, or N x features.
         size: The largest absolute value.
         largest: The largest absolute difference.
+        feature: The named feature that the layer gives, if it gives one.
 
     >>> Difference("conv1", (1, 6, 28, 28), size=2.0, largest=1e-6).relative
     5e-07
@@ -92,6 +98,7 @@ class Difference:
     shape: tuple[int, ...]
     size: float
     largest: float
+    feature: str = ""
 
     @property
     def relative(self) -> float:
@@ -112,8 +119,8 @@ class Comparison:
 
     @property
     def largest(self) -> float:
-        """The largest relative difference of any layer."""
-        return max(row.relative for row in self.rows)
+        """The largest relative difference of any layer; not a number if one of them is none."""
+        return float(np.max([row.relative for row in self.rows]))  # `max` passes over what is not a number
 
     def to_markdown(self) -> str:
         """The comparison as a Markdown table."""
@@ -124,11 +131,12 @@ class Comparison:
 
     def _table(self, style: str) -> str:
         rows = [
-            [r.layer, "x".join(map(str, r.shape)), f"{r.size:.4g}", f"{r.largest:.1e}", f"{r.relative:.1e}"]
+            [r.layer, r.feature, "x".join(map(str, r.shape)),
+             f"{r.size:.4g}", f"{r.largest:.1e}", f"{r.relative:.1e}"]
             for r in self.rows
-        ]
-        headers = ["layer", "shape", "largest value", "largest difference", "relative"]
-        align = ("left", "right", "right", "right", "right")
+        ]  # fmt: skip
+        headers = ["layer", "feature", "shape", "largest value", "largest difference", "relative"]
+        align = ("left", "left", "right", "right", "right", "right")
         return tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
 
 
@@ -140,13 +148,14 @@ def compare(
     Args:
         torch_model: A `torch.nn.Module`.
         keras_model: A `keras.Model` with the same layer names.
-        images: N x H x W x C, normalised.
+        images: N x H x W x C, normalised, in the precision of both models' weights: float32 or float64.
         layers: The layers to compare. If None, those that give the named features of a model that
             `create_model` built; of other models, all that the two have in common, but for `Flatten`: the two
             frameworks flatten in another order, by design.
 
     Raises:
-        BackbonesError: If the models share no layer or a shared layer's shapes differ.
+        BackbonesError: If the models share no layer or not one that is asked for, a shared layer's shapes
+            differ, or a model cannot take the images.
 
     >>> import numpy as np
     >>> from backbones import convert, create_model
@@ -156,19 +165,29 @@ def compare(
     True
     """
     left, right = activations(torch_model, images), activations(keras_model, images)
-    wanted = set(layers or _feature_layers(torch_model) or (n for n in left if "flatten" not in n))
-    names = [name for name in left if name in right and (name in wanted or name == "logits")]
-    if names == ["logits"]:
+    common = [name for name in left if name in right and name != "logits"]
+    if not common:
         raise BackbonesError("the two models have no layer name in common")
-    return Comparison(tuple(_difference(name, left[name], right[name]) for name in names))
+    features = _features(torch_model)
+    if layers is None:
+        wanted = list(features) or [name for name in common if "flatten" not in name]
+    else:
+        wanted = check_names("layer of both models", layers, [*common, "logits"])
+    features = features or _features(keras_model)
+    names = [*(name for name in common if name in wanted), "logits"]
+    return Comparison(tuple(_difference(n, left[n], right[n], features.get(n, "")) for n in names))
 
 
-def _feature_layers(model: Any) -> list[str]:
+def _features(model: Any) -> dict[str, str]:
+    """Layer -> the name of the feature that it gives."""
     config = getattr(model, "config", None)
-    return [feature.layer for feature in summarize_spec(config).features] if isinstance(config, Spec) else []
+    known = summarize_spec(config).features if isinstance(config, Spec) else ()
+    return {feature.layer: feature.name for feature in known}
 
 
-def _difference(name: str, left: NDArray[Any], right: NDArray[Any]) -> Difference:
+def _difference(name: str, left: NDArray[Any], right: NDArray[Any], feature: str) -> Difference:
     if left.shape != right.shape:
         raise BackbonesError(f"{name!r} gives {left.shape} in PyTorch and {right.shape} in Keras")
-    return Difference(name, left.shape, float(np.abs(left).max()), float(np.abs(left - right).max()))
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported as that
+        difference = np.abs(left - right).max()
+    return Difference(name, left.shape, float(np.abs(left).max()), float(difference), feature)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones.convert.state import NOT_CARRIED, State, load_state
-from backbones.errors import BackbonesError
-from backbones.registry import create_model, find_spec, summarize_spec, unknown
+from backbones.convert.state import State, as_state, config_of, framework_of, load_state, outline
+from backbones.errors import BackbonesError, require_known
+from backbones.registry import create_model, find_spec, summarize_spec
 from backbones.spec import Spec
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -49,50 +49,53 @@ def from_torchvision(name: str, state_dict: Mapping[str, Any], **options: Any) -
     Raises:
         BackbonesError: If torchvision has no such net, or a weight is missing, left over or of another shape.
     """
-    if name not in TORCHVISION:
-        raise BackbonesError(unknown("torchvision model", name, TORCHVISION))
-    if name == "inception_v3" and not any(key.startswith("AuxLogits") for key in state_dict):
+    require_known("torchvision model", name, TORCHVISION)
+    weights = as_state(state_dict)
+    if name == "inception_v3" and not any(key.lower().startswith("auxlogits") for key in weights):
         options = {"auxiliary": False, **options}
     model = create_model(name, "torch", **options)
-    load_state(model, torchvision_state(model, state_dict))
+    load_state(model, torchvision_state(model, weights))
     return model
 
 
 def torchvision_state(model: Any, state_dict: Mapping[str, Any]) -> State:
-    """A `state_dict` of torchvision under our names.
+    """A `state_dict` of torchvision under our names. One that is under our names already stays as it is.
 
     Args:
         model: Ours, of either framework, whose names are meant.
         state_dict: Names -> tensors or arrays.
 
     Raises:
-        BackbonesError: If the two have another number of layers with weights.
+        BackbonesError: If it is none, or its names are neither torchvision's for such a net nor ours.
     """
-    weights = {key: np.asarray(value) for key, value in state_dict.items() if not key.endswith(NOT_CARRIED)}
-    family, _ = find_spec(model.config.name)
-    if family in ("alexnet", "vgg"):
-        names = _by_number(model.config, weights)
+    config, weights = config_of(model), as_state(state_dict)
+    family, _ = find_spec(config.name)
+    if family in ("alexnet", "vgg") and not any(key in weights for key in outline(model)):
+        names = _by_number(config, weights)
         return {f"{names[_layer(key)]}.{_weight(key)}": value for key, value in weights.items()}
-    if family == "inception":
+    if family == "inception":  # ours are in small letters throughout
         return {key.lower(): value for key, value in weights.items()}
     return weights
 
 
 def _by_number(spec: Spec, keys: Iterable[str]) -> dict[str, str]:
     """Torchvision's `features.N` and `classifier.N` -> our name: both have the same layers in the same order."""
-    theirs = sorted({_layer(key) for key in keys}, key=_position)
+    theirs = list(dict.fromkeys(_layer(key) for key in keys))
     ours = [layer.name for layer in summarize_spec(spec).layers if layer.parameters]
-    if len(theirs) != len(ours):
+    if strange := [layer for layer in theirs if not re.fullmatch(r"(features|classifier)\.\d+", layer)]:
         raise BackbonesError(
-            f"{spec.name} has {len(ours)} layers with weights, {ours[0]} to {ours[-1]}, but the weights "
-            f"are of {len(theirs)}; are they of another net?"
+            f"{spec.name} has {len(ours)} layers with weights, {ours[0]} to {ours[-1]}, in torchvision features.N "
+            f"and classifier.N, but the weights are of {len(theirs)}, one of them {strange[0]!r}; "
+            f"are they of another net?"
         )
-    return dict(zip(theirs, ours, strict=True))
+    theirs.sort(key=_position)
+    # What a longer net has too many keeps its name: `load_state` says what does not fit.
+    return dict(zip(theirs, [*ours, *theirs[len(ours) :]], strict=False))
 
 
 def _position(layer: str) -> tuple[bool, int]:
     part, _, number = layer.partition(".")
-    return part == "classifier", int(number) if number.isdigit() else 0
+    return part == "classifier", int(number)
 
 
 def _layer(key: str) -> str:
@@ -119,8 +122,11 @@ def from_keras_applications(name: str, keras_model: Any, **options: Any) -> Any:
         BackbonesError: If keras.applications has no such net, or a layer is missing, left over or of another
             shape.
     """
-    if name not in KERAS_APPLICATIONS:
-        raise BackbonesError(unknown("keras.applications model", name, KERAS_APPLICATIONS))
+    require_known("keras.applications model", name, KERAS_APPLICATIONS)
+    if framework_of(keras_model) != "tensorflow":
+        raise BackbonesError(
+            f"expected a keras.Model of keras.applications, not a {type(keras_model).__name__} of PyTorch"
+        )
     model = create_model(name, "tensorflow", **{**KERAS_APPLICATIONS[name], **options})
     layers = _paired(model, keras_model)
     values = {layer.name: _values(layer, other) for layer, other in layers}

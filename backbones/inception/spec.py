@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backbones.errors import BackbonesError
 from backbones.inception import spec_v3
 from backbones.ledger import Ledger
-from backbones.spec import Spec
+from backbones.spec import NotNegative, Share, Spec
 from backbones.summary import FeatureMap
 
 
@@ -59,9 +60,9 @@ class GoogLeNetSpec(Spec):
     small_images: bool = False
     stem: tuple[int, ...] = (64, 64, 192)
     batch_norm: bool = False
-    dropout: float = 0.4
+    dropout: Share = 0.4
     auxiliary: bool = True
-    auxiliary_weight: float = 0.3
+    auxiliary_weight: NotNegative = 0.3
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -134,10 +135,10 @@ def describe(spec: GoogLeNetSpec | spec_v3.InceptionV3Spec, net: Ledger, x: Feat
     if isinstance(spec, spec_v3.InceptionV3Spec):
         return spec_v3.describe(spec, net, x)
     x = _describe_stem(spec, net, x)
-    net.feature(x, "stem", net.layers[-1].name)
+    net.feature(x, "stem")
     for block in spec.blocks:
         x = _describe_block(spec, block, net, x)
-        net.feature(x, block.name, block.name)
+        net.feature(x, block.name)
         if block.name in spec.heads:
             with net.auxiliary():
                 _describe_head(spec, net, x, f"aux{block.name[-2:]}")
@@ -150,6 +151,11 @@ def describe(spec: GoogLeNetSpec | spec_v3.InceptionV3Spec, net: Ledger, x: Feat
 
 
 def _describe_stem(spec: GoogLeNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
+    convs = 1 if spec.small_images else 3
+    if len(spec.stem) != convs:
+        raise BackbonesError(
+            f"stem must be a tuple of {convs} where small_images is {spec.small_images}, not {spec.stem}"
+        )
     if spec.small_images:
         x = _describe_conv(spec, net, x, "stem.conv1", spec.stem[0], 3)
         return net.max_pool(x, "stem.pool1", 3, stride=2, ceil=True)

@@ -92,7 +92,7 @@ def halve(x, name: str):
 
 
 def conv(x, spec: GoogLeNetSpec, channels: int, kernel: int, init, name: str, stride: int = 1):
-    """A convolution padded to keep the map's size, then ReLU. In the mini form BatchNorm stands between.
+    """A convolution padded to keep the map's size, then ReLU (Section 5). In the mini form BatchNorm stands between.
 
     Shape:
         N x H x W x C -> N x H/stride x W/stride x channels.

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from backbones.alexnet.tensorflow import number
-from backbones.inception import spec_v3 as table
+from backbones.inception import blocks_v3 as table
 from backbones.inception.auxiliary import WithAuxiliary
 from backbones.inception.spec_v3 import EPSILON, HEAD, InceptionV3Spec
 
@@ -15,6 +15,12 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
     """Inception v3, Szegedy et al. 2015, Table 1.
 
     In training the output is a tuple: the logits, then those of the auxiliary head.
+
+    Deviations from the paper: the net is that of the authors' published code, numbers of maps included. Behind
+    the first pooling its stem has 1 x 1, 3 x 3 and a pooling, where Table 1 has three 3 x 3, the second with stride 2.
+    The second branch of the first three blocks has a 5 x 5 where Fig. 5 has a 3 x 3. Of Section 6's five blocks with
+    7 x 1 there are four; a block before them, and one before the last two, halves the map. The head's dense layer has
+    no BatchNorm (Section 10).
 
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10) and zero biases; BatchNorm starts
     with scale 1 and shift 0. The paper gives no rule.
@@ -50,7 +56,7 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
 
 
 def conv(x, step: table.Conv, init, name: str):
-    """A convolution without bias, BatchNorm and ReLU.
+    """A convolution without bias, BatchNorm and ReLU; some keep the map's size by zeros around it (Section 6).
 
     Shape:
         N x H x W x C -> N x H' x W' x channels.

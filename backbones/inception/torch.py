@@ -129,7 +129,7 @@ def response_norm() -> nn.Module:
 
 
 class Conv(nn.Module):
-    """A convolution padded to keep the map's size, then ReLU. In the mini form BatchNorm stands between.
+    """A convolution padded to keep the map's size, then ReLU (Section 5). In the mini form BatchNorm stands between.
 
     Shape:
         N x C x H x W -> N x channels x H/stride x W/stride.

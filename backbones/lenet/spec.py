@@ -7,11 +7,11 @@ connections of C3, Fig. 3 the output prototypes, Appendix A the squashing functi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from backbones.errors import BackbonesError
 from backbones.ledger import Ledger
-from backbones.spec import Spec
+from backbones.spec import Spec, ZeroOrMore
 from backbones.summary import FeatureMap
 
 
@@ -30,7 +30,7 @@ class LeNetSpec(Spec):
     channels: tuple[int, int] = (6, 16)
     units: tuple[int, int] = (120, 84)
     kernel: int = 5
-    padding: int = 0
+    padding: ZeroOrMore = 0
     pool: int = 2
     num_classes: int = 10
     in_channels: int = 1
@@ -88,18 +88,8 @@ DIGIT_BITMAPS: tuple[str, ...] = (
 )
 
 
-def prototypes(spec: LeNetSpec) -> list[list[float]]:
-    """The output layer's fixed weights, one row of 84 values (-1 or +1) per class.
-
-    Raises:
-        BackbonesError: If there are not exactly as many classes as bitmaps: the paper's output layer
-            knows the ten digits.
-    """
-    if spec.num_classes != len(DIGIT_BITMAPS):
-        raise BackbonesError(
-            f"{spec.name} has one fixed bitmap per digit, so num_classes must be {len(DIGIT_BITMAPS)}, "
-            f"not {spec.num_classes}; {LENET5.name} takes any number of classes"
-        )
+def prototypes() -> list[list[float]]:
+    """The output layer's fixed weights, one row of 84 values (-1 or +1) per class."""
     return [[1.0 if dot == "#" else -1.0 for dot in bitmap.replace(" ", "")] for bitmap in DIGIT_BITMAPS]
 
 
@@ -112,11 +102,11 @@ def describe(spec: LeNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
     x = net.conv(x, "conv1", c1, spec.kernel, padding=spec.padding)
     x = net.activation(x, "relu1", "ReLU")
     x = net.max_pool(x, "pool1", spec.pool, stride=spec.pool)
-    net.feature(x, "stage1", "pool1")
+    net.feature(x, "stage1")
     x = net.conv(x, "conv2", c3, spec.kernel)
     x = net.activation(x, "relu2", "ReLU")
     x = net.max_pool(x, "pool2", spec.pool, stride=spec.pool)
-    net.feature(x, "stage2", "pool2")
+    net.feature(x, "stage2")
     x = net.flatten(x, "flatten")
     x = net.linear(x, "fc1", f5)
     x = net.activation(x, "relu3", "ReLU")
@@ -125,7 +115,22 @@ def describe(spec: LeNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
     return net.linear(x, "fc3", spec.num_classes)
 
 
+def _require_papers_numbers(spec: LeNetSpec) -> None:
+    """Raise a `BackbonesError` if anything but the input's channels is not as in the paper.
+
+    Table I fixes the maps, the bitmaps fix the classes and F6, and C5, named a convolution, ends in 1 x 1 maps.
+    """
+    for field in fields(spec):
+        given, fixed = getattr(spec, field.name), getattr(LENET5_1998, field.name)
+        if field.name != "in_channels" and given != fixed:
+            raise BackbonesError(
+                f"{spec.name} is the net of the paper: {field.name} must be {fixed}, not {given}; "
+                f"{LENET5.name} takes any that fits"
+            )
+
+
 def _describe_1998(spec: LeNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
+    _require_papers_numbers(spec)
     c1, c3 = spec.channels
     c5, f6 = spec.units
     pairs = sum(len(inputs) for inputs in C3_CONNECTIONS)
@@ -133,15 +138,15 @@ def _describe_1998(spec: LeNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
     x = net.activation(x, "squash1", "ScaledTanh")
     x = net.subsampling(x, "s2", spec.pool)
     x = net.activation(x, "squash2", "ScaledTanh")
-    net.feature(x, "stage1", "squash2")
+    net.feature(x, "stage1")
     x = net.conv(x, "c3", c3, spec.kernel, connections=pairs)
     x = net.activation(x, "squash3", "ScaledTanh")
     x = net.subsampling(x, "s4", spec.pool)
     x = net.activation(x, "squash4", "ScaledTanh")
-    net.feature(x, "stage2", "squash4")
+    net.feature(x, "stage2")
     x = net.conv(x, "c5", c5, spec.kernel)
     x = net.activation(x, "squash5", "ScaledTanh")
     x = net.flatten(x, "flatten")
     x = net.linear(x, "f6", f6)
     x = net.activation(x, "squash6", "ScaledTanh")
-    return net.rbf(x, "output", len(prototypes(spec)))
+    return net.rbf(x, "output", spec.num_classes)

@@ -46,9 +46,13 @@ def lenet5(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
         )
     }
 
+    # The spec's padding of 2 on each side, for a kernel of 5: with stride 1 Keras pads evenly, as PyTorch does.
+    same = 2 * spec.padding == spec.kernel - 1
+
     def features(x):  # N x 28 x 28 x 1
-        # "same" is the spec's padding of 2 on each side: with stride 1 Keras pads evenly, as PyTorch does.
-        x = layers.Conv2D(c1, spec.kernel, padding="same", **init, name="conv1")(x)
+        if spec.padding and not same:
+            x = layers.ZeroPadding2D(spec.padding, name="conv1.pad")(x)
+        x = layers.Conv2D(c1, spec.kernel, padding="same" if same else "valid", **init, name="conv1")(x)
         x = layers.ReLU(name="relu1")(x)  # N x 28 x 28 x 6
         x = layers.MaxPooling2D(spec.pool, name="pool1")(x)  # N x 14 x 14 x 6
         x = layers.Conv2D(c3, spec.kernel, **init, name="conv2")(x)
@@ -103,7 +107,7 @@ def lenet5_1998(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mode
         x = layers.Flatten(name="flatten")(x)  # N x 120
         x = layers.Dense(f6, **init, name="f6")(x)
         x = ScaledTanh(name="squash6")(x)  # N x 84
-        return RBF(prototypes(spec), name="output")(x)  # N x 10
+        return RBF(prototypes(), name="output")(x)  # N x 10
 
     images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
     return keras.Model(images, head(features(images)), name=spec.name)

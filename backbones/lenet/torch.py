@@ -117,7 +117,7 @@ class LeNet51998(nn.Module):
         self.flatten = nn.Flatten()
         self.f6 = nn.Linear(c5, f6)
         self.squash6 = ScaledTanh()
-        self.output = RBF(prototypes(spec))
+        self.output = RBF(prototypes())
         for layer in (self.c1, self.c5, self.f6):
             fan_in = layer.weight[0].numel()
             nn.init.uniform_(layer.weight, -INIT_RANGE / fan_in, INIT_RANGE / fan_in)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal
 
 from backbones.ledger import Ledger
-from backbones.spec import Spec
+from backbones.spec import Spec, stages
 from backbones.summary import FeatureMap
 
 
@@ -83,13 +83,14 @@ def stride_of(stage: int, block: int) -> int:
 
 def describe(spec: ResNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
     """Tell the ledger the net, layer by layer, under the names that both frameworks use."""
+    parts = stages(spec.blocks, spec.channels)
     x = _describe_stem(spec, net, x)
     describe_block = _describe_bottleneck if spec.bottleneck else _describe_basic
-    for stage, (count, channels) in enumerate(zip(spec.blocks, spec.channels, strict=True), start=1):
+    for stage, (count, channels) in enumerate(parts, start=1):
         for block in range(count):
             name = f"layer{stage}.{block}"
             x = describe_block(spec, net, x, name, channels, stride_of(stage, block))
-        net.feature(x, f"layer{stage}", net.layers[-1].name)
+        net.feature(x, f"layer{stage}")
     x = net.global_avg_pool(x, "avgpool")
     x = net.flatten(x, "flatten")
     return net.linear(x, "fc", spec.num_classes)
@@ -102,7 +103,7 @@ def _describe_stem(spec: ResNetSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
         x = net.conv(x, "conv1", spec.channels[0], 7, stride=2, padding=3, bias=False)
     x = net.batch_norm(x, "bn1")
     x = net.activation(x, "relu1", "ReLU")
-    net.feature(x, "conv1", "relu1")
+    net.feature(x, "conv1")
     return x if spec.small_images else net.max_pool(x, "pool1", 3, stride=2, padding=1)
 
 
@@ -141,9 +142,10 @@ def _describe_shortcut(
 ) -> FeatureMap:
     if spec.shortcut == "none":
         return x
-    if start.shape != x.shape and spec.shortcut == "padding":
+    reshapes = stride > 1 or start.channels != x.channels
+    if reshapes and spec.shortcut == "padding":
         start = net.pad_shortcut(start, f"{name}.downsample", x.channels, stride=stride)
-    elif start.shape != x.shape:
+    elif reshapes:
         start = net.conv(start, f"{name}.downsample.0", x.channels, 1, stride=stride, bias=False)
         start = net.batch_norm(start, f"{name}.downsample.1")
     return net.add(x, start, f"{name}.add")

@@ -23,7 +23,12 @@ __all__ = [
 
 
 def fit(
-    model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool = True, checkpoint: Path | None = None
+    model: Any,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Train a model of either framework by its own loop: see `backbones.training.torch` and `.tensorflow`.
 

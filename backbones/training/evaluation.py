@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backbones.convert import framework_of
 from backbones.data import Dataset, Split, batches
-from backbones.errors import BackbonesError
+from backbones.errors import require_known
 from backbones.training.fitting import input_padding
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def evaluate(
     >>> evaluate(model, data.load("mnist").part(train=1, validation=100)).accuracy > 0.95
     True
     """
-    if split not in ("train", "validation", "test"):
-        raise BackbonesError(f"unknown split {split!r}; known: train, validation, test")
+    require_known("split", split, ("train", "validation", "test"))
     part: Split = getattr(dataset, split)
     padding = input_padding(model, dataset)
     stream = batches(

@@ -39,13 +39,13 @@ def input_padding(model: Any, dataset: Dataset) -> int:
     """Pixels to add on each side of a data set's images so that they fit the model: 2 from 28 to 32.
 
     Raises:
-        BackbonesError: If the images are too large, or the model has another number of channels or too few
-            classes.
+        BackbonesError: If the images are too large or not square, or the model has another number of channels or
+            too few classes.
     """
     config = getattr(model, "config", None)
     if config is None:  # a net of the reader's own, which must fit as it is
         return 0
-    height, _, channels = dataset.train_images.shape[1:]
+    height, width, channels = dataset.train_images.shape[1:]
     if config.in_channels != channels:
         raise BackbonesError(
             f"{config.name} was built for {config.in_channels} input channels, {dataset.name} has {channels}"
@@ -55,9 +55,9 @@ def input_padding(model: Any, dataset: Dataset) -> int:
             f"{config.name} was built for {config.num_classes} classes, "
             f"{dataset.name} has {len(dataset.classes)}"
         )
-    missing = config.input_size - height
-    if missing < 0 or missing % 2:
+    side, missing = config.input_size, config.input_size - height
+    if height != width or missing < 0 or missing % 2:
         raise BackbonesError(
-            f"{config.name} takes images of {config.input_size} pixels, {dataset.name} has {height}"
+            f"{config.name} takes images of {side} x {side} pixels, {dataset.name} has {height} x {width}"
         )
     return missing // 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from backbones.checks import require_types
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -22,6 +24,9 @@ class Epoch:
         validation_accuracy: Share of right answers, likewise.
         seconds: How long its training steps took.
 
+    Raises:
+        BackbonesError: If a value is not of its type.
+
     >>> Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0).validation_accuracy
     0.5
     """
@@ -33,6 +38,9 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     seconds: float
+
+    def __post_init__(self) -> None:
+        require_types(self)
 
     def __str__(self) -> str:
         return (

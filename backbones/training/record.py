@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.errors import BackbonesError
+from backbones.checks import require, require_types
+from backbones.download import SOURCES
+from backbones.errors import BackbonesError, require_known
 from backbones.files import write_whole
+from backbones.registry import FRAMEWORKS
 from backbones.training.history import History
 from backbones.training.recipe import Recipe
 
@@ -39,6 +42,9 @@ class Record:
         cpu: The processor's name and the number of cores that the run was given.
         peak_memory: The most memory that the process held at any time, in bytes.
         recipe: Every number of the recipe.
+
+    Raises:
+        BackbonesError: If a value is not of its type or out of its range, or the history not one of so many epochs.
     """
 
     model: str
@@ -55,6 +61,19 @@ class Record:
     cpu: str
     peak_memory: int
     recipe: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        require_known("data set", self.dataset, SOURCES)
+        require_known("framework", self.framework, FRAMEWORKS)
+        require(self, ("test_accuracy",), lambda share: 0 <= share <= 1, "from 0 to 1")
+        require(self, ("epochs",), lambda count: count >= 1, "at least 1")
+        try:
+            found = len(History.from_json(self.history).epochs)
+        except TypeError as error:
+            raise BackbonesError(f"history must be a list of epochs: {error}") from error
+        if found != self.epochs:
+            raise BackbonesError(f"history must be of {self.epochs} epochs, not {found}")
 
     def save(self, path: str | Path) -> None:
         """Write the record; the file appears whole or not at all.

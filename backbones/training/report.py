@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
 from tabulate import tabulate
 
 from backbones.errors import BackbonesError
+from backbones.files import write_whole
 from backbones.training.history import History
 from backbones.training.record import REPOSITORY, Record
 
@@ -77,3 +79,15 @@ def results_table(folder: Path = RECORDS) -> str:
         )
     align = ("left", "left", "left", "right", "right", "right", "right", "right")
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def write_report(folder: Path, out: Path) -> list[str]:
+    """Write the results as a table, and the curves of each net on each data set; the names of the files."""
+    from backbones import figures
+
+    texts = {"results.md": results_table(folder) + "\n"}
+    for model, dataset in sorted({key[:2] for key in load_records(folder)}):
+        texts[f"{model}-{dataset}.svg"] = figures.to_svg(figures.curves(histories(model, dataset, folder)))
+    for name, text in texts.items():
+        write_whole(out / name, partial(Path.write_text, data=text))
+    return list(texts)

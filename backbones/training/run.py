@@ -45,10 +45,11 @@ class Run:
     """
 
     def __init__(
-        self, model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool, checkpoint: Path | None
+        self, model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool, checkpoint: str | Path | None
     ) -> None:
         self.model, self.dataset, self.recipe = model, dataset, recipe
-        self.progress, self.checkpoint = progress, checkpoint
+        self.progress = progress
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.padding = input_padding(model, dataset)
         self.steps = recipe.steps_per_epoch(len(dataset.train))
         self.rates = recipe.learning_rates(self.steps)
@@ -58,8 +59,8 @@ class Run:
         name = getattr(getattr(model, "config", None), "name", type(model).__name__)
         made = {"model": name, "dataset": dataset.name, "recipe": recipe.to_json()}
         self.identity = json.loads(json.dumps(made))
-        if checkpoint is not None and checkpoint.exists():
-            self._read(checkpoint)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self._read(self.checkpoint)
 
     @property
     def epochs_to_do(self) -> range:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ from backbones.training.run import Arrays, Run
 # is over before Python is back.
 STEPS_PER_CALL = 39
 
+# The most that the images of one stream may take, in bytes; a few streams are in memory at once. MNIST's training
+# split is one stream, with LeNet's border, too.
+STREAM_BYTES = 2**28
+
 
 def fit(
     model: keras.Model,
@@ -31,7 +36,7 @@ def fit(
     recipe: Recipe,
     *,
     progress: bool = True,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Train on the training split, and look at the validation split after each epoch.
 
@@ -50,20 +55,32 @@ def fit(
     compile_for(model, recipe, run.rates)
     if run.saved is not None:
         restore(model, run.saved)
-    # One epoch's batches are made while the one before is learned from.
-    streams = prefetch((as_tf_dataset(run, epoch) for epoch in run.epochs_to_do), depth=1)
-    for epoch, stream in zip(run.epochs_to_do, streams, strict=True):
+    # One stream's batches are made while the one before is learned from, also from epoch to epoch.
+    streams = prefetch((stream for epoch in run.epochs_to_do for stream in streams_of(run, epoch)), depth=1)
+    for epoch in run.epochs_to_do:
         with run.bar(epoch) as bar:
             start = time.perf_counter()
-            # One call of `fit` per epoch: Keras forgets nothing between them.
             with in_precision(model, recipe.precision):
-                logs = model.fit(
-                    stream, shuffle=False, verbose=0, callbacks=[_Watch(run, epoch, bar)]
-                ).history
+                loss, accuracy = train_epoch(model, streams, run, epoch, bar)
             seconds = time.perf_counter() - start
-            loss, accuracy = float(logs["loss"][0]), float(logs["accuracy"][0])
             bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model)))
     return run.history
+
+
+def train_epoch(
+    model: keras.Model, streams: Iterator[tf.data.Dataset], run: Run, epoch: int, bar: Progress
+) -> tuple[float, float]:
+    """Go through the training images once; the mean loss and the share of right answers on the way."""
+    loss, accuracy, done = 0.0, 0.0, 0
+    while done < run.steps:
+        stream = next(streams)
+        # One call of `fit` per stream: Keras forgets nothing between them, but begins its means anew.
+        logs = model.fit(stream, shuffle=False, verbose=0, callbacks=[_Watch(run, epoch, bar, done)]).history
+        share = len(stream) / run.steps
+        loss += share * float(logs["loss"][0])
+        accuracy += share * float(logs["accuracy"][0])
+        done += len(stream)
+    return loss, accuracy
 
 
 def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) -> None:
@@ -154,28 +171,40 @@ class RateOfStep(keras.optimizers.schedules.LearningRateSchedule):
         return tf.gather(self.rates, tf.cast(step, tf.int32))
 
 
-def as_tf_dataset(run: Run, epoch: int) -> tf.data.Dataset:
-    """All batches of one epoch as one stream, each N x H x W x C and N.
+def streams_of(run: Run, epoch: int) -> Iterator[tf.data.Dataset]:
+    """The batches of one epoch, each N x H x W x C and N, in as few streams as `STREAM_BYTES` allows."""
+    batches = run.batches(epoch)
+    for first in batches:
+        steps = max(1, STREAM_BYTES // first[0].nbytes)
+        yield as_tf_dataset([first, *islice(batches, steps - 1)])
 
-    They are made beforehand, 170 megabytes for 55,000 images of 28 x 28: a stream that calls Python for each
-    batch (`from_generator`) waits for Python's lock, and can wait for ever when it is taken down.
+
+def as_tf_dataset(batches: list[tuple[NDArray[np.float32], NDArray[np.int64]]]) -> tf.data.Dataset:
+    """Batches as one stream, made beforehand.
+
+    A stream that calls Python for each batch (`from_generator`) waits for Python's lock, and can wait for ever when it
+    is taken down.
     """
-    images, labels = zip(*run.batches(epoch), strict=True)
+    images, labels = zip(*batches, strict=True)
     return tf.data.Dataset.from_tensor_slices((np.stack(images), np.stack(labels)))
 
 
 class _Watch(keras.callbacks.Callback):
-    """Moves the progress bar and checks the loss; Keras calls it once per `STEPS_PER_CALL` steps."""
+    """Moves the progress bar and checks the loss; Keras calls it once per `STEPS_PER_CALL` steps.
 
-    def __init__(self, run: Run, epoch: int, bar: Progress) -> None:
+    The means are Keras's own, and so begin anew with each stream. `before` counts the epoch's steps before this one's.
+    """
+
+    def __init__(self, run: Run, epoch: int, bar: Progress, before: int) -> None:
         super().__init__()
-        self.run, self.epoch, self.bar, self.done = run, epoch, bar, 0
+        self.run, self.epoch, self.bar, self.before, self.done = run, epoch, bar, before, before
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
-        self.run.check(float(logs["loss"]), self.epoch, batch)
-        self.bar.update(batch + 1 - self.done, float(logs["loss"]), float(logs["accuracy"]))
-        self.done = batch + 1
+        step = self.before + batch
+        self.run.check(float(logs["loss"]), self.epoch, step)
+        self.bar.update(step + 1 - self.done, float(logs["loss"]), float(logs["accuracy"]))
+        self.done = step + 1
 
 
 def arrays_of(model: keras.Model) -> Arrays:
@@ -184,9 +213,13 @@ def arrays_of(model: keras.Model) -> Arrays:
 
 
 def restore(model: keras.Model, arrays: Arrays) -> None:
-    """The way back from `arrays_of`."""
+    """The way back from `arrays_of`.
+
+    Raises:
+        BackbonesError: If the arrays are of another framework or of another net.
+    """
     variables = _variables(model)
-    if variables.keys() != arrays.keys():
+    if {key: v.shape for key, v in arrays.items()} != {k: tuple(v.shape) for k, v in variables.items()}:
         raise BackbonesError("the checkpoint holds the state of another framework or of another net")
     for name, variable in variables.items():
         variable.assign(arrays[name])

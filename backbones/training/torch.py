@@ -23,7 +23,7 @@ def fit(
     recipe: Recipe,
     *,
     progress: bool = True,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Train on the training split, and look at the validation split after each epoch.
 
@@ -114,13 +114,16 @@ def arrays_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> Arrays:
 
 
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
-    """The way back from `arrays_of`."""
-    if "random" not in arrays:
-        raise BackbonesError("the checkpoint holds the state of another framework")
+    """The way back from `arrays_of`.
+
+    Raises:
+        BackbonesError: If the arrays are of another framework or of another net.
+    """
     tensors = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
-    model.load_state_dict(
-        {key.removeprefix("model."): v for key, v in tensors.items() if key[:6] == "model."}
-    )
+    weights = {key.removeprefix("model."): v for key, v in tensors.items() if key[:6] == "model."}
+    if {key: v.shape for key, v in weights.items()} != {k: v.shape for k, v in model.state_dict().items()}:
+        raise BackbonesError("the checkpoint holds the state of another framework or of another net")
+    model.load_state_dict(weights)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from backbones.ledger import Ledger
-from backbones.spec import Spec
+from backbones.spec import Share, Spec, stages
 from backbones.summary import FeatureMap
 
 
@@ -29,7 +29,7 @@ class VGGSpec(Spec):
     channels: tuple[int, ...] = (64, 128, 256, 512, 512)
     hidden: tuple[int, ...] = (4096, 4096)
     batch_norm: bool = False
-    dropout: float = 0.5
+    dropout: Share = 0.5
 
 
 # Table 1: every window is 3 x 3, padded by 1; every pooling window is 2 x 2, without overlap.
@@ -78,14 +78,14 @@ def describe(spec: VGGSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
 
 def describe_features(spec: VGGSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
     """The convolutional part. Its last map is what the dense layers see."""
-    for block, (count, channels) in enumerate(zip(spec.blocks, spec.channels, strict=True), start=1):
+    for block, (count, channels) in enumerate(stages(spec.blocks, spec.channels), start=1):
         for i in range(1, count + 1):
             x = net.conv(x, f"conv{block}_{i}", channels, KERNEL, padding=KERNEL // 2)
             if spec.batch_norm:
                 x = net.batch_norm(x, f"bn{block}_{i}")
             x = net.activation(x, f"relu{block}_{i}", "ReLU")
         x = net.max_pool(x, f"pool{block}", POOL, stride=POOL)
-        net.feature(x, f"block{block}", f"pool{block}")
+        net.feature(x, f"block{block}")
     return x
 
 

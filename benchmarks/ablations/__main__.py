@@ -25,8 +25,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many runs side by side as th
 import typer
 from tqdm import tqdm
 
+from backbones.errors import unknown
 from backbones.files import write_whole
-from backbones.registry import FRAMEWORKS, unknown
+from backbones.registry import FRAMEWORKS
 from backbones.training.record import commit, cpu, framework_version
 from backbones.training.report import RECORDS
 from benchmarks.ablations.running import VALIDATION_IMAGES, ledger, runs_of
