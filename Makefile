@@ -44,7 +44,7 @@ test: lint data ## Lint and run all tests
 check-site: $(STAMP) ## Open the built site in a headless browser and check it
 	$(BIN)/python -m pytest tests/check_site.py
 
-records: data ## Run what docs/results/records lacks (about 20 minutes from nothing), then refresh the README
+records: data ## Run what docs/results/records lacks (hours from nothing), then refresh the README
 	$(BIN)/python -m benchmarks.records
 
 readme: $(STAMP) ## Refresh the README's results table from the records
