@@ -120,6 +120,7 @@ def lines(
     for label, values in series.items():
         axes.plot(np.arange(len(np.asarray(values))) + start, values, label=label, linewidth=1)
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8)
     return figure
 
