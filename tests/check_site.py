@@ -22,6 +22,8 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 
+from backbones.training import recipe_for
+
 SITE = Path(__file__).parents[1] / "site"
 BELOW = "/cv-classification-backbones/"
 FLAGS = [
@@ -136,7 +138,9 @@ def test_tutorial_pages_show_what_ran(path):
             "Inception": "googlenet_mini",
             "ResNet": "resnet20",
         }
-        file = f"{net[path.stem.split('_')[0]]}-fashion-mnist-torch-20-epochs-seed-0.json"
+        name = net[path.stem.split("_")[0]]
+        epochs = recipe_for(name, "fashion-mnist").epochs
+        file = f"{name}-fashion-mnist-torch-{epochs}-epochs-seed-0.json"
         recorded = json.loads((SITE.parent / "docs" / "results" / "records" / file).read_text())[
             "test_accuracy"
         ]
