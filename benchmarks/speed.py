@@ -55,4 +55,6 @@ def table(result: dict[str, Any], model: str | None = None, tablefmt: str = "sim
         )
     headers = ["net", "framework", "way", "images/s", "ratio", "of peak", "memory", "validation"]
     align = ["left", "left", "left", *["right"] * 5]
+    if model:  # the same in each row
+        headers, align, rows = headers[1:], align[1:], [row[1:] for row in rows]
     return tabulate(rows, headers, tablefmt, colalign=align, disable_numparse=True)

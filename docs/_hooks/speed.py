@@ -25,6 +25,12 @@ def faster(model: str, framework: str, way: str = speed.OURS, than: str = speed.
     return f"{speeds[model, framework, way] / speeds[model, framework, than]:.2f}"
 
 
+def step(model: str, batch_size: int) -> str:
+    """How long one step of this project's loop takes in PyTorch, in float32."""
+    speeds = speed.speeds(_result())
+    return f"{1000 * batch_size / speeds[model, 'torch', speed.OURS]:.0f} ms"
+
+
 def speed_setting() -> str:
     """On what was measured, and how."""
     result = _result()
@@ -41,4 +47,4 @@ def seconds_to_99(framework: str) -> str:
     return f"{seconds:.1f} s for {reached:.2%} ({epochs} epochs)"
 
 
-FUNCTIONS = (faster, seconds_to_99, speed_setting, speed_table)
+FUNCTIONS = (faster, seconds_to_99, speed_setting, speed_table, step)
