@@ -11,13 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from backbones.alexnet import spec as alexnet
+from backbones.checks import Seed, fitting
 from backbones.download import SOURCES
 from backbones.errors import BackbonesError, require_known
 from backbones.inception import spec as inception
 from backbones.ledger import TooSmallError, summarize
 from backbones.lenet import spec as lenet
 from backbones.resnet import spec as resnet
-from backbones.spec import Seed, Spec, changed, fitting
+from backbones.spec import Spec, changed
 from backbones.summary import FeatureMap, Summary
 from backbones.vgg import spec as vgg
 

@@ -66,10 +66,10 @@ class Turn:
 
 
 class PerSample(Dataset):
-    """As `torchvision.datasets.MNIST` with `ToTensor` and `Normalize`: the same steps for each image, in the same order.
+    """As `torchvision.datasets.MNIST` with `ToTensor` and `Normalize`: the same steps for each image, in order.
 
-    torchvision itself is not among the requirements, since it goes with one build of PyTorch alone. Its own data set and
-    transforms (0.28, beside these in one process) take longer per image than this, not less.
+    torchvision itself is not among the requirements, since it goes with one build of PyTorch alone. Its own data
+    set and transforms (0.28, beside these in one process) take longer per image than this, not less.
     """
 
     def __init__(self, dataset: data.Dataset) -> None:

@@ -383,12 +383,12 @@ def test_augmentation_stays_within_its_limits(rng):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"rotate": -1}, "rotate must be 0 or more, not -1"),
-        ({"shift": float("inf")}, "shift must be 0 or more, not inf"),
-        ({"scale": 1}, "scale must be from 0 to below 1, not 1"),
+        ({"rotate": -1}, "rotate must be a finite number of at least 0, not -1"),
+        ({"shift": float("inf")}, "shift must be a finite number of at least 0, not inf"),
+        ({"scale": 1}, "scale must be a finite number of at least 0 and below 1, not 1"),
         ({"flip": 1}, "flip must be True or False, not 1"),
-        ({"crop": 1.5}, "crop must be a whole number, not 1.5"),
-        ({"crop": -1}, "crop must be 0 or more, not -1"),
+        ({"crop": 1.5}, "crop must be a whole number of at least 0, not 1.5"),
+        ({"crop": -1}, "crop must be a whole number of at least 0, not -1"),
     ],
 )
 def test_a_wrong_augmentation_is_refused(wrong, said):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backbones.checks import NotNegative, Share, ZeroOrMore
 from backbones.ledger import Ledger
-from backbones.spec import NotNegative, Share, Spec, ZeroOrMore
+from backbones.spec import Spec
 from backbones.summary import FeatureMap
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones.checks import require, require_types
+from backbones.checks import NotNegative, Share, ZeroOrMore, check_fields
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,14 @@ class Augmentation:
     True
     """
 
-    rotate: float = 0.0
-    shift: float = 0.0
-    scale: float = 0.0
+    rotate: NotNegative = 0.0
+    shift: NotNegative = 0.0
+    scale: Share = 0.0
     flip: bool = False
-    crop: int = 0
+    crop: ZeroOrMore = 0
 
     def __post_init__(self) -> None:
-        require_types(self)
-        require(self, ("rotate", "shift", "crop"), lambda most: 0 <= most < math.inf, "0 or more")
-        require(self, ("scale",), lambda most: 0 <= most < 1, "from 0 to below 1")
+        check_fields(self)
 
 
 def augment(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backbones.spec import ZeroOrMore
+from backbones.checks import ZeroOrMore
 from backbones.summary import Side, pair
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backbones.checks import NotNegative, Share
 from backbones.errors import BackbonesError
 from backbones.inception import spec_v3
 from backbones.ledger import Ledger
-from backbones.spec import NotNegative, Share, Spec
+from backbones.spec import Spec
 from backbones.summary import FeatureMap
 
 

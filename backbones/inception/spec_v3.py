@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backbones.checks import NotNegative, Share
 from backbones.errors import BackbonesError, require_known
 from backbones.inception.blocks_v3 import MIXED_6A, MIXED_7A, Block, Conv, square, thin, wide
 from backbones.ledger import Ledger
-from backbones.spec import NotNegative, Share, Spec
+from backbones.spec import Spec
 from backbones.summary import FeatureMap
 
 

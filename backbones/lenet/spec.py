@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from backbones.checks import ZeroOrMore
 from backbones.errors import BackbonesError
 from backbones.ledger import Ledger
-from backbones.spec import Spec, ZeroOrMore
+from backbones.spec import Spec
 from backbones.summary import FeatureMap
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from backbones.checks import require_types
+from backbones.checks import Accuracy, check_fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,13 +34,13 @@ class Epoch:
     epoch: int
     learning_rate: float
     train_loss: float
-    train_accuracy: float
+    train_accuracy: Accuracy
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: Accuracy
     seconds: float
 
     def __post_init__(self) -> None:
-        require_types(self)
+        check_fields(self)
 
     def __str__(self) -> str:
         return (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones.checks import require, require_types
+from backbones.checks import NotNegative, Positive, Seed, Share, check_fields
 from backbones.data import Augmentation
 from backbones.errors import BackbonesError, require_known
 from backbones.registry import find_spec
@@ -52,26 +51,19 @@ class Recipe:
 
     epochs: int = 10
     batch_size: int = 64
-    learning_rate: float = 5e-3
-    warmup: float = 0.2
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    label_smoothing: float = 0.0
-    precision: str = "fp32"
+    learning_rate: Positive = 5e-3
+    warmup: Share = 0.2
+    weight_decay: NotNegative = 0.1
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    epsilon: Positive = 1e-8
+    label_smoothing: Share = 0.0
+    precision: Literal["fp32", "bf16"] = "fp32"
     augmentation: Augmentation = field(default_factory=Augmentation)
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        require_types(self)
-        shares = ("warmup", "beta1", "beta2", "label_smoothing")
-        require(self, ("epochs", "batch_size"), lambda count: count >= 1, "at least 1")
-        require(self, ("learning_rate", "epsilon"), lambda x: 0 < x < math.inf, "a positive number")
-        require(self, shares, lambda share: 0 <= share < 1, "from 0 to below 1")
-        require(self, ("weight_decay",), lambda x: 0 <= x < math.inf, "0 or more")
-        require(self, ("seed",), lambda seed: 0 <= seed < 2**32, "from 0 to below 2 ** 32")
-        require(self, ("precision",), lambda name: name in ("fp32", "bf16"), "'fp32' or 'bf16'")
+        check_fields(self)
 
     def steps_per_epoch(self, images: int) -> int:
         """Full batches in so many images.

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.checks import require, require_types
+from backbones.checks import Accuracy, Seed, check_fields
 from backbones.download import SOURCES
 from backbones.errors import BackbonesError, require_known
 from backbones.files import write_whole
@@ -51,10 +51,10 @@ class Record:
     dataset: str
     framework: str
     framework_version: str
-    seed: int
+    seed: Seed
     epochs: int
     history: list[dict[str, Any]]
-    test_accuracy: float
+    test_accuracy: Accuracy
     seconds: float
     images_per_second: float
     commit: str
@@ -63,11 +63,9 @@ class Record:
     recipe: dict[str, Any]
 
     def __post_init__(self) -> None:
-        require_types(self)
+        check_fields(self)
         require_known("data set", self.dataset, SOURCES)
         require_known("framework", self.framework, FRAMEWORKS)
-        require(self, ("test_accuracy",), lambda share: 0 <= share <= 1, "from 0 to 1")
-        require(self, ("epochs",), lambda count: count >= 1, "at least 1")
         try:
             found = len(History.from_json(self.history).epochs)
         except TypeError as error:

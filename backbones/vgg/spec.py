@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from backbones.checks import Share
 from backbones.ledger import Ledger
-from backbones.spec import Share, Spec, stages
+from backbones.spec import Spec, stages
 from backbones.summary import FeatureMap
 
 
