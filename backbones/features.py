@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from backbones.convert.checks import check_images, check_names
-from backbones.convert.state import config_of, framework_of
+from backbones.convert.models import config_of, framework_of
 from backbones.registry import summarize_spec
 from backbones.summary import Feature
 

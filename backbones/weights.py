@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backbones import convert
-from backbones.convert.state import NOT_CARRIED, as_state
+from backbones.convert.entries import NOT_CARRIED
+from backbones.convert.state import as_state
 from backbones.errors import BackbonesError
 from backbones.files import write_whole
 from backbones.registry import changes_of, require_framework

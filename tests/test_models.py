@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import backbones
 from backbones import convert
-from backbones.convert.state import NOT_CARRIED
+from backbones.convert.entries import NOT_CARRIED
 from backbones.diagram import diagram
 from backbones.registry import find_spec, resolve
 

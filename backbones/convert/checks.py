@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from backbones.convert.state import PRECISIONS, dtype_name, precision_of
+from backbones.convert.models import PRECISIONS, dtype_name, precision_of
 from backbones.errors import BackbonesError, require_known
 from backbones.spec import Spec
 

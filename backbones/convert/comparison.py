@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from backbones.convert.checks import check_images, check_names
-from backbones.convert.state import State, framework_of
+from backbones.convert.models import framework_of
+from backbones.convert.state import State
 from backbones.errors import BackbonesError
 from backbones.registry import summarize_spec
 from backbones.spec import Spec

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones.convert.state import State, as_state, config_of, framework_of, load_state, outline
+from backbones.convert.models import config_of, framework_of
+from backbones.convert.state import State, as_state, load_state, outline
 from backbones.errors import BackbonesError, require_known
 from backbones.registry import create_model, find_spec, summarize_spec
 from backbones.spec import Spec

@@ -1,0 +1,64 @@
+"""What a model is: of which framework, of which net, in which precision."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from backbones.errors import BackbonesError
+from backbones.spec import Spec
+
+# What nets are compared in. Weights in half precision become float32, which holds them exactly.
+PRECISIONS = ("float32", "float64")
+HALF = ("float16", "bfloat16")
+
+
+def framework_of(model: Any) -> str:
+    """`"torch"` or `"tensorflow"`, without importing either.
+
+    Raises:
+        BackbonesError: If the object is a model of neither.
+    """
+    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
+    if torch and isinstance(model, torch.nn.Module):
+        return "torch"
+    if keras and isinstance(model, keras.Model):
+        return "tensorflow"
+    raise BackbonesError(f"expected a torch.nn.Module or a keras.Model, not {type(model).__name__}")
+
+
+def config_of(model: Any) -> Spec:
+    """What `create_model` built this model from.
+
+    Raises:
+        BackbonesError: If it was built otherwise, or is no model.
+    """
+    framework_of(model)
+    config = getattr(model, "config", None)
+    if not isinstance(config, Spec):
+        raise BackbonesError(
+            "this model was not built by backbones.create_model, so it is not known which net it is; between "
+            "models of your own, backbones.convert.copy_weights(source, target) carries weights"
+        )
+    return config
+
+
+def precision_of(model: Any) -> str | None:
+    """What a model's weights are: `"float32"` or `"float64"`. None if it has none.
+
+    Raises:
+        BackbonesError: If they are of another type, or of several.
+    """
+    values = model.state_dict().values() if framework_of(model) == "torch" else model.weights
+    found = sorted({name for name in map(dtype_name, values) if "float" in name})
+    if len(found) > 1 or not set(found) <= set(PRECISIONS):
+        raise BackbonesError(
+            f"the model's weights are {' and '.join(found)}; nets are carried over, run and compared in "
+            f"{' or '.join(PRECISIONS)}, all of one kind"
+        )
+    return found[0] if found else None
+
+
+def dtype_name(values: Any) -> str:
+    """The type of a tensor's or an array's values, in the words that all frameworks share."""
+    return getattr(values.dtype, "name", str(values.dtype)).removeprefix("torch.")
