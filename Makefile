@@ -39,7 +39,7 @@ lint: $(STAMP) ## Check style and types
 	$(BIN)/mypy
 
 test: lint data ## Lint and run all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check-site: $(STAMP) ## Open the built site in a headless browser and check it
 	$(BIN)/python -m pytest tests/check_site.py
