@@ -186,7 +186,10 @@ def as_tf_dataset(batches: list[tuple[NDArray[np.float32], NDArray[np.int64]]]) 
     is taken down.
     """
     images, labels = zip(*batches, strict=True)
-    return tf.data.Dataset.from_tensor_slices((np.stack(images), np.stack(labels)))
+    options = tf.data.Options()
+    # There is nothing to tune, and the thread that would sleeps up to a minute before it lets the stream end.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensor_slices((np.stack(images), np.stack(labels))).with_options(options)
 
 
 class _Watch(keras.callbacks.Callback):
