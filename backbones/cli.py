@@ -205,9 +205,9 @@ def report(
 
     Example: `backbones report runs --out report`
     """
-    from backbones.training.report import results_table, write_report
+    from backbones.training.report import load_records, results_table, write_report
 
-    typer.echo(results_table(folder))
+    typer.echo(results_table(load_records(folder)))
     if out is not None:
         typer.echo(f"wrote {', '.join(write_report(folder, out))} to {out}")
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 import backbones
 from backbones import data
 from backbones.training import model_for, recipe_for
-from backbones.training.report import RECORDS, results_table
+from backbones.training.report import RECORDS, load_records, of_own_recipe, results_table
 from backbones.weights import SHIPPED
 
 README = Path("README.md")
@@ -83,7 +83,8 @@ def main(
         list(tqdm(pool.map(lambda run: record(run, free), missing), total=len(missing), disable=not missing))
     for run in RUNS:  # only now: the runs that follow would count as those of a changed checkout
         ship(run)
-    README.write_text(BETWEEN_MARKERS.sub(lambda _: results_table() + "\n", README.read_text()))
+    table = results_table(of_own_recipe(load_records()))
+    README.write_text(BETWEEN_MARKERS.sub(lambda _: table + "\n", README.read_text()))
 
 
 def record(run: Run, free: queue.SimpleQueue[int]) -> None:

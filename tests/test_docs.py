@@ -52,7 +52,7 @@ def test_a_question_has_an_answer_and_evidence(question):
 
 def test_no_two_figures_share_an_id():
     """They may stand on one page, where an id that stands twice leads to the wrong place."""
-    groups = [(model, dataset, epochs) for model, dataset, epochs, _ in evidence.trained()]
+    groups = [(model, dataset, epochs) for model, dataset, epochs, _ in evidence.trained() + evidence.tried()]
     found = [i for group in groups for i in set(re.findall(r'\bid="(.*?)"', evidence.curves(*group)))]
     assert len(set(found)) == len(found)
 

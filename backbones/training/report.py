@@ -12,6 +12,7 @@ from tabulate import tabulate
 from backbones.errors import BackbonesError
 from backbones.files import write_whole
 from backbones.training.history import History
+from backbones.training.recipe import recipe_for
 from backbones.training.record import REPOSITORY, Record
 
 RECORDS = REPOSITORY / "docs" / "results" / "records"
@@ -19,9 +20,10 @@ FRAMEWORK_LABELS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
 DATASET_LABELS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 
 Key = tuple[str, str, str, int]  # model, data set, framework, epochs
+Groups = dict[Key, list[Record]]
 
 
-def load_records(folder: Path = RECORDS) -> dict[Key, list[Record]]:
+def load_records(folder: Path = RECORDS) -> Groups:
     """All records of a folder and those below it, grouped by model, data set, framework and epochs; each group by seed.
 
     Raises:
@@ -30,7 +32,7 @@ def load_records(folder: Path = RECORDS) -> dict[Key, list[Record]]:
     records = [Record.load(path) for path in sorted(Path(folder).rglob("*.json"))]
     if not records:
         raise BackbonesError(f"no records (*.json) in {folder}")
-    groups: dict[Key, list[Record]] = defaultdict(list)
+    groups: Groups = defaultdict(list)
     for record in sorted(records, key=_order):
         groups[record.model, record.dataset, record.framework, record.epochs].append(record)
     return dict(groups)
@@ -59,11 +61,16 @@ def accuracy_text(records: list[Record]) -> str:
     return f"{mean(values):.2f}{spread} %"
 
 
-def results_table(folder: Path = RECORDS) -> str:
+def of_own_recipe(groups: Groups) -> Groups:
+    """The runs with the recipes that the nets have now. Recipes tried before have another number of epochs."""
+    return {key: records for key, records in groups.items() if key[3] == recipe_for(*key[:2]).epochs}
+
+
+def results_table(groups: Groups) -> str:
     """The results as a Markdown table: one row per model, data set, framework and number of epochs."""
     headers = ["model", "data", "framework", "epochs", "seeds", "test accuracy", "range", "training time"]
     rows = []
-    for (model, dataset, framework, epochs), records in load_records(folder).items():
+    for (model, dataset, framework, epochs), records in groups.items():
         accuracies = [100 * record.test_accuracy for record in records]
         rows.append(
             [
@@ -73,7 +80,7 @@ def results_table(folder: Path = RECORDS) -> str:
                 epochs,
                 len(records),
                 accuracy_text(records),
-                f"{min(accuracies):.2f} to {max(accuracies):.2f} %",
+                f"{min(accuracies):.2f} to {max(accuracies):.2f} %" if len(records) > 1 else "",
                 f"{mean(record.seconds for record in records):.0f} s",
             ]
         )
@@ -85,7 +92,7 @@ def write_report(folder: Path, out: Path) -> list[str]:
     """Write the results as a table, and the curves of each net on each data set; the names of the files."""
     from backbones import figures
 
-    texts = {"results.md": results_table(folder) + "\n"}
+    texts = {"results.md": results_table(load_records(folder)) + "\n"}
     for model, dataset in sorted({key[:2] for key in load_records(folder)}):
         texts[f"{model}-{dataset}.svg"] = figures.to_svg(figures.curves(histories(model, dataset, folder)))
     for name, text in texts.items():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from backbones.training import report
 from backbones.training.history import History
 from backbones.training.recipe import recipe_for
 from backbones.training.record import REPOSITORY, Record
@@ -21,8 +22,10 @@ from backbones.training.report import (
     DATASET_LABELS,
     FRAMEWORK_LABELS,
     RECORDS,
+    Groups,
     accuracy_text,
     load_records,
+    of_own_recipe,
 )
 from backbones.weights import SHIPPED
 
@@ -55,9 +58,34 @@ def kept(draw: Callable[..., str]) -> Callable[..., str]:
 
 
 def trained() -> list[tuple[str, str, int, str]]:
-    """Model, data set, epochs and a title, for everything that has records."""
-    keys = dict.fromkeys((model, dataset, epochs) for model, dataset, _, epochs in load_records())
+    """Model, data set, epochs and a title, for every net that has records with its own recipe."""
+    return _titled(of_own_recipe(load_records()))
+
+
+def tried() -> list[tuple[str, str, int, str]]:
+    """The same for recipes of before."""
+    return _titled(_tried())
+
+
+def _titled(groups: Groups) -> list[tuple[str, str, int, str]]:
+    keys = dict.fromkeys((model, dataset, epochs) for model, dataset, _, epochs in groups)
     return [(*key, f"{key[0]} on {DATASET_LABELS[key[1]]}, {key[2]} epochs") for key in keys]
+
+
+def _tried() -> Groups:
+    everything = load_records()
+    own = of_own_recipe(everything)
+    return {key: records for key, records in everything.items() if key not in own}
+
+
+def results_table() -> str:
+    """What the nets reach with their recipes."""
+    return report.results_table(of_own_recipe(load_records()))
+
+
+def tried_table() -> str:
+    """What they reached with recipes of before."""
+    return report.results_table(_tried())
 
 
 def shipped_table() -> str:

@@ -23,10 +23,13 @@ from evidence import (
     lockstep,
     reached,
     results,
+    results_table,
     seed_table,
     seeds,
     shipped_table,
     trained,
+    tried,
+    tried_table,
     verdict,
 )
 from interview import Asker, question_count, topics
@@ -36,7 +39,6 @@ import backbones
 from backbones.diagram import diagram as draw
 from backbones.lenet.spec import C3_CONNECTIONS
 from backbones.summary import pair
-from backbones.training.report import results_table
 
 
 def define_env(env) -> None:
@@ -149,6 +151,6 @@ def connections_table() -> str:
 FUNCTIONS = (
     accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
     macs, macs_number, params, question_count, reached, results, results_table, seed_table, seeds,
-    shipped_table, sources, topics, trained, verdict, *ablations.FUNCTIONS,
+    shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
     *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address, *speed.FUNCTIONS,
 )  # fmt: skip
