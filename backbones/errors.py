@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 
 class BackbonesError(ValueError):
-    """Something a caller can put right. Its message is one line: what was wrong, and what would be right."""
+    """Something a caller can put right. Its message is one line: what was wrong, and what would be right.
+
+    >>> import backbones
+    >>> backbones.summary("lenet6")
+    Traceback (most recent call last):
+    ...
+    backbones.errors.BackbonesError: unknown model 'lenet6'; did you mean 'lenet5'? known: ...
+    """
 
 
 def require_known(kind: str, given: object, known: Iterable[str]) -> None:

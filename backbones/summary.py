@@ -26,7 +26,11 @@ Side = int | tuple[int, int]
 
 
 def pair(side: Side) -> tuple[int, int]:
-    """(height, width)."""
+    """(height, width).
+
+    >>> pair(3), pair((1, 7))
+    ((3, 3), (1, 7))
+    """
     return (side, side) if isinstance(side, int) else side
 
 
@@ -74,7 +78,11 @@ class FeatureMap:
 
 
 def met(branches: list[FeatureMap], channels: int) -> FeatureMap:
-    """What several maps of the same size give together."""
+    """What several maps of the same size give together.
+
+    >>> met([FeatureMap(64, 28, 28, (3, 3)), FeatureMap(32, 28, 28, (5, 5))], channels=96).sees
+    (5, 5)
+    """
     height, width = (max(x.sees[axis] for x in branches) for axis in (0, 1))
     return replace(branches[0], channels=channels, sees=(height, width))
 

@@ -63,7 +63,8 @@ def test_every_cited_paper_is_in_the_bibliography():
     files += [*(DOCS.parent / "tutorials").rglob("*.ipynb"), *(DOCS.parent / "backbones").rglob("*.py")]
     for path in files:
         text = path.read_text()
-        for paper in {*re.findall(r"arXiv:(\d{4}\.\d{5})", text), *re.findall(r"doi\.org/([^)\s\"]+)", text)}:
+        cited = re.findall(r"(?:arXiv:|arxiv\.org/abs/)(\d{4}\.\d{4,5})", text)
+        for paper in {*cited, *re.findall(r"doi\.org/([^)\s\"]+)", text)}:
             assert f"{{{paper}}}" in known, f"{path.name} cites {paper}, which references.bib lacks"
 
 

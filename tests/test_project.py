@@ -1,6 +1,7 @@
 """What holds for the repository as a whole."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -175,3 +176,42 @@ def test_the_tests_that_caught_a_break_are_still_there():
     assert len(rows) > 20
     for file, test in rows:
         assert f"def {test}(" in (ROOT / "tests" / file).read_text(), test
+
+
+PUBLIC = ["backbones", "backbones.convert", "backbones.data", "backbones.training"]
+# What is on a page of the API, but has no example of its own.
+WITHOUT_EXAMPLE = {
+    "convert": "a module: its functions have them",
+    "data": "a module: its functions have them",
+    "training": "a module: its functions have them",
+    "State": "another name of a dict, which cannot hold one",
+    "RECIPES": "a dict, which cannot hold one: recipe_for reads it, and has one",
+}
+
+
+def on_pages_of_the_api():
+    """Every object that a page names, by itself or among the members of its module."""
+    found = set()
+    for page in (ROOT / "docs" / "api").glob("*.md"):
+        for block in page.read_text().split("\n::: ")[1:]:
+            path, _, options = block.partition("\n")
+            found.add(path)
+            if members := re.search(r"members: \[(.*?)\]", options):
+                found |= {f"{path}.{name}" for name in members[1].split(", ")}
+            elif path in sys.modules:  # all that is defined in it
+                module = vars(sys.modules[path])
+                found |= {
+                    f"{path}.{name}" for name, o in module.items() if getattr(o, "__module__", "") == path
+                }
+    return found
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_on_a_page_of_the_api_with_an_example(module):
+    names = importlib.import_module(module).__all__
+    documented = on_pages_of_the_api()
+    for name in names:
+        thing = getattr(sys.modules[module], name)
+        place = getattr(thing, "__module__", module)
+        assert documented & {f"{module}.{name}", f"{place}.{name}"}, name
+        assert (">>>" in (thing.__doc__ or "")) != (name in WITHOUT_EXAMPLE), name

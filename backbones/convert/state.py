@@ -18,6 +18,7 @@ from backbones.convert.models import HALF, dtype_name, framework_of
 from backbones.errors import BackbonesError
 
 State = dict[str, NDArray[Any]]
+"""A model's weights: NumPy arrays under PyTorch's names, in PyTorch's layout."""
 
 
 def state(model: Any) -> State:

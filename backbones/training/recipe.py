@@ -88,13 +88,13 @@ class Recipe:
         return asdict(self)
 
 
-# Chosen on the validation images: docs/results/index.md says among what.
 RECIPES = {
     # Digits keep their meaning when turned or moved a little, not when mirrored.
     "mnist": Recipe(label_smoothing=0.1, augmentation=Augmentation(rotate=10, shift=1.5, scale=0.1)),
     # Clothes keep theirs when mirrored; the photographs are all upright, and fill their frames but for a pixel or two.
     "fashion-mnist": Recipe(label_smoothing=0.1, augmentation=Augmentation(flip=True, crop=1)),
 }
+"""The recipe of each data set, chosen on the validation images: docs/results/index.md says among what."""
 
 # The larger nets: bfloat16 takes half the time where a processor has instructions for it, and larger batches keep
 # the cores busier. More epochs, since they have the room to learn more.

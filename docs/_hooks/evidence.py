@@ -222,9 +222,17 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
     alt = (
         f"Loss and accuracy of {model} on {DATASET_LABELS[dataset]} over "
         f"{epochs or recipe_for(model, dataset).epochs} epochs, mean of all seeds with a band "
-        f"from the lowest to the highest, for {' and '.join(runs)}."
+        f"from the lowest to the highest, for {' and '.join(runs)}. After the last epoch, right answers: "
+        f"{'; '.join(f'{label}, {_ends(histories)}' for label, histories in runs.items())}."
     )
     return inline(figures.curves(runs), alt)
+
+
+def _ends(histories: list[History]) -> str:
+    """The mean accuracies of the last epoch."""
+    last = [history.epochs[-1] for history in histories]
+    training, validation = mean(e.train_accuracy for e in last), mean(e.validation_accuracy for e in last)
+    return f"{training:.2%} of the training and {validation:.2%} of the validation images"
 
 
 def inline(figure: Figure, alt: str) -> str:
@@ -266,7 +274,12 @@ def lockstep(model: str) -> str:
         for (name, precision, slower), walk in _walks().items()
         if name == model
     }
+    most = (
+        f"{label}, {max(abs(a - b) for a, b in zip(*runs, strict=True)):.1e}"
+        for label, runs in labels.items()
+    )
     alt = (
-        f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps: {', '.join(labels)}."
+        f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps. "
+        f"The largest of each line: {'; '.join(most)}."
     )
     return inline(figures.differences(labels), alt)

@@ -30,6 +30,7 @@ TITLES = {
     "frameworks": "PyTorch and Keras",
 }
 TO_DOCS = re.compile(r"\]\((?=[a-z]+/)")  # a link that starts at docs/, seen from any page one folder below
+ROUNDED = re.compile(r"\bround\((\d+)\)")  # the digits behind the point that a value is asked to
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,16 @@ class Asker:
         marks = (
             f'class="question" id="{question.id}" data-topic="{question.topic}" data-level="{question.level}"'
         )
-        return TO_DOCS.sub("](../", _details(marks, question.question.strip(), answer))
+        summary = f'{question.question.strip()} <span class="level">{question.level}</span>'
+        return TO_DOCS.sub("](../", _details(marks, summary, answer))
 
     def _form(self, question: Question) -> str:
+        assert question.value is not None
         label = escape(re.sub("[`$*]", "", question.question.strip()))
+        rounded = ROUNDED.search(question.value)
+        digits = f' data-digits="{rounded[1]}"' if rounded else ""
         return (
-            f'<form class="typed" data-value="{self.value(question)}">'
+            f'<form class="typed" data-value="{self.value(question)}"{digits}>'
             f'<input inputmode="decimal" autocomplete="off" aria-label="Your answer: {label}"> {question.unit} '
             "<button>Check</button> <output></output></form>"
         )

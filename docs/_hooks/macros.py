@@ -11,6 +11,7 @@ from textwrap import indent
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 import ablations
+import commands
 import models
 import phrases
 import references
@@ -39,6 +40,7 @@ import backbones
 from backbones.diagram import diagram as draw
 from backbones.lenet.spec import C3_CONNECTIONS
 from backbones.summary import pair
+from backbones.training.recipe import Recipe, recipe_for
 
 
 def define_env(env) -> None:
@@ -78,6 +80,11 @@ def field(model: str, layer: str) -> int:
 def count(value: float) -> str:
     """A number that the page works out, with thousands separated."""
     return f"{value:,}"
+
+
+def recipe(model: str, dataset: str) -> Recipe:
+    """The recipe that a net is trained with on a data set: a page names the number of it that it needs."""
+    return recipe_for(model, dataset)
 
 
 FILES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "spec": "The table they share"}
@@ -150,7 +157,8 @@ def connections_table() -> str:
 
 FUNCTIONS = (
     accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
-    macs, macs_number, params, question_count, reached, results, results_table, seed_table, seeds,
+    macs, macs_number, params, question_count, reached, recipe, results, results_table, seed_table, seeds,
     shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
-    *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address, *speed.FUNCTIONS,
+    *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address,
+    *speed.FUNCTIONS,
 )  # fmt: skip

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from evidence import inline, kept
@@ -16,6 +16,9 @@ import backbones
 from backbones.registry import FAMILIES
 from backbones.training.recipe import recipe_for
 from backbones.training.report import RECORDS, load_records
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DATASET = "fashion-mnist"
 LATENCY = RECORDS.parent / "latency.json"
@@ -113,9 +116,10 @@ def models_figure() -> str:
         "the right and high; ResNets and GoogLeNet do as much work or less with far fewer parameters; the small nets "
         "are at the lower left."
     )
-    return inline(
-        figures.scatter(points, xlabel="parameters", ylabel="multiply-adds per image", log="xy"), alt
-    )
+    figure = figures.scatter(points, xlabel="parameters", ylabel="multiply-adds per image", log="xy")
+    below = ("alexnet_owt", "googlenet", "googlenet_mini", "lenet5_1998", "resnet34")
+    left = ("inception_v3", "resnet32", "resnet44", "resnet152", "vgg16")
+    return inline(_placed(figure, below, left), alt)
 
 
 @kept
@@ -135,7 +139,20 @@ def error_figure() -> str:
     }
     told = ", ".join(f"{row['model']} {row['top5']} per cent ({row['year']})" for row in rows)
     alt = f"Top-5 error on ImageNet as reported in the papers, against parameters, coloured by year: {told}."
-    return inline(figures.scatter(points, xlabel="parameters", ylabel="top-5 error, per cent", log="x"), alt)
+    figure = figures.scatter(points, xlabel="parameters", ylabel="top-5 error, per cent", log="x")
+    return inline(_placed(figure, below=("vgg19",)), alt)
+
+
+def _placed(figure: Figure, below: tuple[str, ...], left: tuple[str, ...] = ()) -> Figure:
+    """Put these dots' names below or left of them: right above, they would lie on a neighbour or its name."""
+    text: Any  # an annotation, which Matplotlib types as a plain text
+    for text in figure.axes[0].texts:
+        if text.get_text() in below:
+            text.xyann = (4, -9)
+        elif text.get_text() in left:
+            text.xyann = (-4, 0)
+            text.set_horizontalalignment("right")
+    return figure
 
 
 def _cost(name: str) -> tuple[int, int]:

@@ -1,15 +1,22 @@
 // The interview questions: checks typed numbers; on the page with all of them, filters and keeps progress.
 const number = (text) => Number(text.replace(/[\s,_']/g, "").replace(/·10\^?/, "e"));
 
+// As exact as asked for is right, and so is what is more exact than the rounded answer. Of a whole number close is only
+// what is right to three digits, such as 3.86e9: a count that is out by one is wrong.
+const verdict = (typed, wanted, digits) => {
+  const off = Math.abs(typed - wanted), size = Math.abs(wanted), slack = 1e-9 * (size || 1);
+  if (Number.isNaN(typed)) return "Type a number, such as 1,234 or 3.86e9.";
+  if (off <= slack + (digits === undefined ? 0 : 0.5 * 10 ** -digits)) return "Right.";
+  if (digits === undefined && Number.isInteger(wanted))
+    return typed === Number(wanted.toPrecision(3)) ? "Close: right to three digits." : "Not yet.";
+  return off <= 0.02 * size ? "Close: within 2 %." : "Not yet.";
+};
+
 for (const form of document.querySelectorAll("form.typed"))
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const wanted = Number(form.dataset.value), typed = number(form.querySelector("input").value);
-    const off = Math.abs(typed - wanted) / Math.abs(wanted || 1);
-    form.querySelector("output").value =
-      Number.isNaN(typed) ? "Type a number, such as 1,234 or 3.8e9." :
-      off < 1e-9 ? "Right." :
-      off <= 0.02 ? "Close: within 2 %." : "Not yet.";
+    const { value, digits } = form.dataset, typed = form.querySelector("input").value;
+    form.querySelector("output").value = verdict(typed.trim() ? number(typed) : NaN, Number(value), digits);
   });
 
 const KNOWN = "backbones: questions known";
@@ -55,7 +62,12 @@ if (panel) {
   refresh();
 }
 
-// On paper every answer that is shown stands open.
+// On paper every answer that is shown stands open; afterwards those are folded again that were.
+const opened = [];
 addEventListener("beforeprint", () => {
-  for (const fold of document.querySelectorAll("article details")) fold.open = true;
+  for (const fold of document.querySelectorAll("article details:not([open])")) {
+    fold.open = true;
+    opened.push(fold);
+  }
 });
+addEventListener("afterprint", () => { for (const fold of opened.splice(0)) fold.open = false; });
