@@ -173,6 +173,24 @@ def test_interview_questions_answer_back(address, browser):
     tab.context.close()
 
 
+def test_typed_answers_are_judged_at_the_digits_asked_for(address, browser):
+    """More exact than a rounded answer is right; a whole number next to the right one is wrong."""
+    tab = browser.new_context().new_page()
+    tab.goto(urljoin(address, "interview/"))
+    for kind, added, verdict in (
+        ("[data-digits]", 1e-9, "Right."),
+        (":not([data-digits])", 1, "Not yet."),
+    ):
+        asked = tab.locator(f"details.question:has(form{kind})").first
+        assert asked.locator("summary .level").first.inner_text() in ("basic", "solid", "deep")
+        asked.locator("summary").first.click()
+        form = asked.locator("form")
+        form.locator("input").fill(f"{float(form.get_attribute('data-value')) + added:.9f}")
+        form.locator("button").click()
+        assert asked.locator("output").evaluate("output => output.value") == verdict
+    tab.context.close()
+
+
 @pytest.mark.parametrize(
     ("asked", "page"),
     [
