@@ -159,8 +159,9 @@ def _said(identity: dict[str, Any]) -> str:
 def _read(path: str | Path) -> tuple[dict[str, str], convert.State]:
     """A file's metadata and arrays."""
     start = _first_bytes(path)
-    # PyTorch writes zip archives, and wrote bare pickles before.
-    if start == b"PK" or start[:1] == b"\x80":
+    # PyTorch writes zip archives, and wrote bare pickles before. The length with which a safetensors file begins may
+    # look like either, but JSON follows it.
+    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         return {}, _read_torch(path)
     weights = {}
     try:
@@ -185,7 +186,7 @@ def _first_bytes(path: str | Path) -> bytes:
         raise BackbonesError(f"expected the path of {KINDS}, not {given}")
     try:
         with Path(path).open("rb") as file:
-            return file.read(2)
+            return file.read(9)
     except FileNotFoundError as error:
         raise BackbonesError(f"no weights file at {path}; expected {KINDS}") from error
     except IsADirectoryError as error:

@@ -334,3 +334,14 @@ def test_a_list_of_features_is_a_list(framework, names):
     model = backbones.create_model("lenet5", framework, seed=0)
     with pytest.raises(backbones.BackbonesError, match=r"a list of names, such as \['stage1'\], not"):
         backbones.feature_extractor(model, names)
+
+
+def test_looking_at_a_net_leaves_each_layer_in_its_mode(rng):
+    """A layer that was frozen stays so, whatever the rest of the net is in."""
+    model = backbones.create_model("resnet20", seed=0, **thin("resnet20"))
+    model.train()
+    model.bn1.eval()
+    convert.activations(model, images_for(model, 1, rng))
+    assert model.training
+    assert model.layer1.training
+    assert not model.bn1.training

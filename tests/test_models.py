@@ -45,7 +45,7 @@ NOT_COUNTED_BY_TORCH = {
 # Multiply-adds in thousand millions, as published, and how far our rules of counting may lead from there.
 PUBLISHED_MULTIPLY_ADDS = {
     "alexnet": (0.72, 0.01),  # Howard et al. 2017, arXiv:1704.04861, Table 9 rounds to 0.72
-    "vgg16": (15.5, 0.05),  # the same, Table 8: 15.3
+    "vgg16": (15.3, 0.2),  # the same, Table 8
     "vgg19": (19.6, 0.05),  # He et al. 2015, Section 3.3
     "googlenet": (
         1.5,
@@ -118,6 +118,18 @@ def test_keras_model_matches_ledger(name):
 @pytest.mark.parametrize("name", [n for n in MODELS if find_spec(n)[1].published_parameters])
 def test_parameters_are_the_published_ones(name):
     assert backbones.summary(name).parameters == find_spec(name)[1].published_parameters
+
+
+def test_googlenets_heads_have_the_published_parameters():
+    ledger = backbones.summary("googlenet")
+    assert ledger.parameters + ledger.auxiliary_parameters == 13_378_280
+
+
+def test_small_resnets_have_the_papers_parameters():
+    """In millions, He et al. 2015, Table 6."""
+    for name, published in {"resnet32": 0.46, "resnet44": 0.66, "resnet56": 0.85, "resnet110": 1.7}.items():
+        digits = len(str(published)) - 2
+        assert round(backbones.summary(name).parameters / 1e6, digits) == published, name
 
 
 @pytest.mark.parametrize("name", PUBLISHED_MULTIPLY_ADDS)
@@ -350,7 +362,7 @@ TOO_DEEP_FOR_KERAS = {
 def test_a_tiny_batch_can_be_learned_by_heart(name, framework, rng):
     left, right = without_dropout(*make_pair(name, **thin(name)))
     images, labels = images_for(left, 8, rng), np.arange(8)
-    rate = 1e-3 if name in ("alexnet", "alexnet_owt", "googlenet") else 3e-3  # those without BatchNorm
+    rate = 1e-3 if name in ("alexnet", "alexnet_owt", "googlenet") else 3e-3  # these diverge at 3e-3
     steps = torch_steps if framework == "torch" else keras_steps
     model = left if framework == "torch" else right
     guesses = itertools.islice(steps(model, images, labels, rate), 300)

@@ -239,6 +239,18 @@ def test_a_file_of_another_net_is_refused_with_layer_and_shapes(of, into, names,
     assert all(part in str(error.value) for part in said)
 
 
+@pytest.mark.parametrize("length", [0x1080, 0x4B50], ids=["a pickle", "a zip archive"])
+def test_a_safetensors_file_that_begins_as_pytorchs_does_is_none(length, tmp_path, monkeypatch):
+    """It begins with the length of its header, in bytes that may be those of a pickle or of a zip archive."""
+    path, model = tmp_path / "w.safetensors", backbones.create_model("lenet5", seed=0)
+    save_arrays(convert.state(model), path, metadata={"padding": ""})
+    missing = length - int.from_bytes(path.read_bytes()[:8], "little")
+    save_arrays(convert.state(model), path, metadata={"padding": "a" * missing})
+    assert path.read_bytes()[:2] in (b"\x80\x10", b"PK")
+    monkeypatch.setattr(backbones.weights, "_read_torch", None)
+    backbones.create_model("lenet5", weights=path)
+
+
 @both
 def test_weights_without_their_auxiliary_heads_say_how_the_net_is_built(framework, tmp_path):
     path, options = tmp_path / "w.safetensors", thin("inception_v3")

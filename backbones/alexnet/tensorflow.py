@@ -26,7 +26,7 @@ def alexnet(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
 
     Deviations from the paper: one machine computes both groups; the test averages no ten crops.
     `alexnet_owt` starts from the same weights' distribution, for which its paper gives no rule; torchvision
-    puts its dropout before fc6 and fc7, here it is behind them, which is the same but for the first.
+    drops what fc6 and fc7 see; here, as in the paper, what they give is dropped, so that fc6 sees all.
 
     Initialisation: normal weights of standard deviation 0.01; biases 1 in conv2, conv4, conv5 and the hidden
     dense layers, so that their ReLUs start open, 0 elsewhere (Section 5). `alexnet_mini`: He et al. 2015.

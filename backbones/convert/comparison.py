@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from backbones.convert.checks import check_images, check_names
-from backbones.convert.models import framework_of
+from backbones.convert.models import evaluating, framework_of
 from backbones.convert.state import State
 from backbones.errors import BackbonesError
 from backbones.registry import summarize_spec
@@ -53,14 +53,11 @@ def _torch_activations(model: Any, images: NDArray[Any]) -> State:
         return lambda module, inputs, output: outputs.__setitem__(name, output.numpy().copy())
 
     hooks = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if name]
-    was_training = model.training
-    model.eval()
     try:
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             # A copy, and then a view: N x C x H x W in the memory order of N x H x W x C.
             logits = model(torch.tensor(images).permute(0, 3, 1, 2))
     finally:
-        model.train(was_training)
         for hook in hooks:
             hook.remove()
     return {**outputs, "logits": logits.numpy()}

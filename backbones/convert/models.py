@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from backbones.errors import BackbonesError
@@ -29,6 +31,18 @@ def framework_of(model: Any) -> str:
     if keras and isinstance(model, keras.Model):
         return "tensorflow"
     raise BackbonesError(f"expected a torch.nn.Module or a keras.Model, not {type(model).__name__}")
+
+
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """A PyTorch model in evaluation mode; afterwards each of its modules is in its own again, frozen ones too."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def config_of(model: Any) -> Spec:

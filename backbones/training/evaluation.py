@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones.convert import framework_of
+from backbones.convert.models import evaluating, framework_of
 from backbones.data import Dataset, Split, batches
 from backbones.errors import require_known
 from backbones.training.fitting import input_padding
@@ -96,12 +96,9 @@ def evaluate(
 def _torch_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
     import torch
 
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         for images, _ in stream:
             yield model(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
-    model.train(was_training)
 
 
 def _keras_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
