@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from backbones.checks import Accuracy, check_fields
+from backbones.checks import check_fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,9 +34,9 @@ class Epoch:
     epoch: int
     learning_rate: float
     train_loss: float
-    train_accuracy: Accuracy
+    train_accuracy: float
     validation_loss: float
-    validation_accuracy: Accuracy
+    validation_accuracy: float
     seconds: float
 
     def __post_init__(self) -> None:
