@@ -183,7 +183,7 @@ def scatter(
     for colour, (group, named) in zip(COLOURS, points.items(), strict=False):
         axes.scatter(*zip(*named.values(), strict=True), s=22, color=colour, label=group)
         for name, place in named.items():
-            axes.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7)
+            axes.text(*place, f" {name}", fontsize=7)
     scales = {f"{axis}scale": "log" if axis in log else "linear" for axis in "xy"}
     axes.set(xlabel=xlabel, ylabel=ylabel, **scales)
     axes.legend(fontsize=8)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 from backbones.cli import app
 
 
 def command_line() -> str:
-    """Each command with the help that it gives."""
+    """Each command with its arguments, its options and an example, below the page's own title."""
     group: Any = get_command(app)
-    above = group.context_class(group, info_name="backbones")
-    parts = []
-    for name, command in group.commands.items():
-        command.rich_markup_mode = None  # plain text, not boxes for a terminal
-        told = command.get_help(
-            command.context_class(command, info_name=name, parent=above, terminal_width=100)
-        )
-        parts.append(f"## {name}\n\n```text\n{told}\n```")
-    return "\n\n".join(parts)
+    context = group.context_class(group, info_name="backbones")
+    return get_docs_for_click(obj=group, ctx=context, name="backbones").partition("\n")[2]
 
 
 FUNCTIONS = (command_line,)

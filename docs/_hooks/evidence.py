@@ -230,9 +230,23 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
 
 def _ends(histories: list[History]) -> str:
     """The mean accuracies of the last epoch."""
-    last = [history.epochs[-1] for history in histories]
-    training, validation = mean(e.train_accuracy for e in last), mean(e.validation_accuracy for e in last)
+    training, validation = _last(histories)
     return f"{training:.2%} of the training and {validation:.2%} of the validation images"
+
+
+def _last(histories: list[History]) -> tuple[float, float]:
+    last = [history.epochs[-1] for history in histories]
+    return mean(e.train_accuracy for e in last), mean(e.validation_accuracy for e in last)
+
+
+def above(model: str, dataset: str) -> str:
+    """The word itself, where each framework's accuracy on training images ends above that on validation images."""
+    for records in _by_framework(model, dataset).values():
+        training, validation = _last([History.from_json(record.history) for record in records])
+        assert training > validation, (
+            f"{model} ends at {training:.2%} and {validation:.2%}: the page says above"
+        )
+    return "above"
 
 
 def inline(figure: Figure, alt: str) -> str:

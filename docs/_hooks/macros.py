@@ -18,6 +18,7 @@ import references
 import speed
 from address import repository_address
 from evidence import (
+    above,
     accuracy,
     apart,
     curves,
@@ -156,8 +157,8 @@ def connections_table() -> str:
 
 
 FUNCTIONS = (
-    accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger, lockstep,
-    macs, macs_number, params, question_count, reached, recipe, results, results_table, seed_table, seeds,
+    above, accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, ledger,
+    lockstep, macs, macs_number, params, question_count, reached, recipe, results, results_table, seed_table, seeds,
     shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
     *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address,
     *speed.FUNCTIONS,
