@@ -9,13 +9,14 @@ import pytest
 
 from backbones import convert, data
 from backbones.training import Recipe, fit
-from benchmarks.ablations.__main__ import SEEDS, path_of
-from benchmarks.ablations.running import build, ledger, moved, start
+from benchmarks.ablations.__main__ import path_of
+from benchmarks.ablations.families import FAMILIES, QUESTIONS
+from benchmarks.ablations.running import build, ledger, moved, start, with_tanh
 from benchmarks.ablations.spec import SmallNetSpec
 from benchmarks.ablations.studies import STUDIES
 
 PAGES = Path(__file__).parents[1] / "docs/design"
-SMALL_NETS = {v.spec: f"{t}-{label}" for t, s in STUDIES.items() for label, v in s.variants.items()}
+SMALL_NETS = {v.spec: f"{t}-{label}" for t, s in QUESTIONS.items() for label, v in s.variants.items()}
 
 
 AS_BEFORE, NO_CHANGE = Recipe().to_json(), asdict(data.Augmentation())
@@ -25,14 +26,15 @@ def as_json(value):
     return json.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize("topic", STUDIES)
+@pytest.mark.parametrize("topic", QUESTIONS)
 def test_a_record_is_of_the_study_in_the_code(topic):
     record = json.loads(path_of(topic).read_text())
-    study = STUDIES[topic]
+    study = QUESTIONS[topic]
     assert record["images"] == study.images
     assert list(record["variants"]) == list(study.variants)
     for label, variant in study.variants.items():
         kept = record["variants"][label]
+        assert kept.get("tanh", False) == variant.tanh
         assert kept["spec"] == as_json(asdict(variant.spec))
         recipe = {"schedule": type(variant.recipe).__name__, **variant.recipe.to_json()}
         # What a recipe could not say when the record was made is at its default: it was not done.
@@ -45,7 +47,7 @@ def test_a_record_is_of_the_study_in_the_code(topic):
             ledger(variant.spec).multiply_adds,
         )
         runs = [(run["framework"], run["seed"]) for run in kept["runs"]]
-        assert runs == [(framework, seed) for seed in SEEDS for framework in ("torch", "tensorflow")]
+        assert runs == [(framework, seed) for seed in study.seeds for framework in ("torch", "tensorflow")]
 
 
 def test_each_study_has_its_page_and_each_page_its_study():
@@ -53,6 +55,12 @@ def test_each_study_has_its_page_and_each_page_its_study():
     assert sorted(shown) == sorted(STUDIES)
     for topic in STUDIES:
         assert f'{{{{ ablation("{topic}") }}}}' in (PAGES / f"{topic}.md").read_text()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_shows_its_experiment_at_full_size(family):
+    page = (PAGES.parent / f"architectures/{family}.md").read_text()
+    assert f'{{{{ ablation("{family}") }}}}' in page
 
 
 @pytest.mark.parametrize("spec", [s for s in SMALL_NETS if isinstance(s, SmallNetSpec)], ids=SMALL_NETS.get)
@@ -92,3 +100,14 @@ def test_both_frameworks_start_and_learn_alike():
         for f in ("torch", "tensorflow")
     ]
     assert losses[0] == pytest.approx(losses[1], abs=2e-3)
+
+
+def test_tanh_stands_where_relu_stood(rng):
+    """The same weights in both frameworks, and no value behind a first layer beyond 1, as ReLU's would be."""
+    spec = FAMILIES["alexnet"].variants["tanh"].spec
+    images = 10 * rng.standard_normal((2, 28, 28, 1)).astype(np.float32)
+    seen = [convert.activations(with_tanh(start(spec, f, 0), f), images) for f in ("torch", "tensorflow")]
+    assert -1 <= seen[0]["relu1"].min() < -0.9
+    assert 0.9 < seen[0]["relu1"].max() <= 1
+    for name in ("relu1", "relu5", "logits"):
+        np.testing.assert_allclose(seen[0][name], seen[1][name], atol=1e-4)

@@ -1,12 +1,13 @@
-"""Answer the questions of `docs/design` by training, and write `docs/results/ablations/`.
+"""Answer the questions of `docs/design` and of the families' chapters by training; write `docs/results/ablations/`.
 
-    python -m benchmarks.ablations                  # all of them anew, about an hour
+    python -m benchmarks.ablations                  # all of them anew, about three hours
     python -m benchmarks.ablations kernel dropout   # some of them
     python -m benchmarks.ablations --missing        # those without a record
 
-Each variant is trained with the same recipe on a part of Fashion-MNIST, in both frameworks, from three seeds; of a
-seed, both frameworks start from the same weights and see the same batches. The validation images judge: these are
-choices, and the test images are not there to choose by.
+Each variant is trained with the same recipe in both frameworks: for a design question on a part of Fashion-MNIST
+from three seeds, for a family's chapter on the whole of it from one. Of a seed, both frameworks start from the same
+weights and see the same batches. The validation images judge: these are choices, and the test images are not there
+to choose by.
 """
 
 from __future__ import annotations
@@ -30,11 +31,10 @@ from backbones.files import write_whole
 from backbones.registry import FRAMEWORKS
 from backbones.training.record import commit, cpu, framework_version
 from backbones.training.report import RECORDS
+from benchmarks.ablations.families import QUESTIONS
 from benchmarks.ablations.running import VALIDATION_IMAGES, ledger, runs_of
-from benchmarks.ablations.studies import STUDIES
 
 RESULTS = RECORDS.parent / "ablations"
-SEEDS = (0, 1, 2)
 
 
 def main(
@@ -45,17 +45,21 @@ def main(
 ) -> None:
     """Train the variants of each question, and write a record per question."""
     for topic in topics or []:
-        if topic not in STUDIES:
-            raise typer.BadParameter(unknown("question", topic, STUDIES))
-    wanted = [t for t in topics or STUDIES if not (missing and path_of(t).exists())]
+        if topic not in QUESTIONS:
+            raise typer.BadParameter(unknown("question", topic, QUESTIONS))
+    wanted = [t for t in topics or QUESTIONS if not (missing and path_of(t).exists())]
     context = multiprocessing.get_context("spawn")
     cores = len(os.sched_getaffinity(0))
     with (
         ProcessPoolExecutor(cores, context, max_tasks_per_child=1) as pool,
-        tqdm(total=len(wanted) * len(FRAMEWORKS) * len(SEEDS), unit="seed") as bar,
+        tqdm(
+            total=len(FRAMEWORKS) * sum(len(QUESTIONS[topic].seeds) for topic in wanted), unit="seed"
+        ) as bar,
     ):
         tasks = {
-            topic: [pool.submit(runs_of, topic, f, seed) for seed in SEEDS for f in FRAMEWORKS]
+            topic: [
+                pool.submit(runs_of, topic, f, seed) for seed in QUESTIONS[topic].seeds for f in FRAMEWORKS
+            ]
             for topic in wanted
         }
         for futures in tasks.values():
@@ -72,7 +76,7 @@ def path_of(topic: str) -> Path:
 
 def save(topic: str, runs: list[dict[str, Any]]) -> None:
     """Write a question's record, whole."""
-    study = STUDIES[topic]
+    study = QUESTIONS[topic]
     variants = {}
     for label, variant in study.variants.items():
         summary = ledger(variant.spec)
@@ -81,6 +85,7 @@ def save(topic: str, runs: list[dict[str, Any]]) -> None:
             "parameters": summary.parameters,
             "multiply_adds": summary.multiply_adds,
             "spec": asdict(variant.spec),
+            "tanh": variant.tanh,
             "recipe": {"schedule": type(variant.recipe).__name__, **variant.recipe.to_json()},
             "runs": own,
         }

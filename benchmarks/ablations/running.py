@@ -16,8 +16,9 @@ from backbones.registry import summarize_spec
 from backbones.spec import Spec
 from backbones.summary import Summary
 from backbones.training import evaluate, fit
+from benchmarks.ablations.families import QUESTIONS
 from benchmarks.ablations.spec import SmallNetSpec, summary_of
-from benchmarks.ablations.studies import STUDIES, Study, Variant
+from benchmarks.ablations.studies import Study, Variant
 
 VALIDATION_IMAGES = 5000
 
@@ -25,7 +26,7 @@ VALIDATION_IMAGES = 5000
 def runs_of(topic: str, framework: str, seed: int) -> list[dict[str, Any]]:
     """Train every variant of a question once, in a process of its own."""
     one_thread(framework)
-    study = STUDIES[topic]
+    study = QUESTIONS[topic]
     part = data.load("fashion-mnist").part(train=study.images, validation=VALIDATION_IMAGES)
     return [
         {"variant": label, "framework": framework, "seed": seed, **run(study, variant, part, framework, seed)}
@@ -37,6 +38,7 @@ def run(study: Study, variant: Variant, part: Dataset, framework: str, seed: int
     """Train one variant; what came out."""
     recipe = replace(variant.recipe, seed=seed)
     model = start(variant.spec, framework, seed)
+    model = with_tanh(model, framework) if variant.tanh else model
     found: dict[str, Any] = {"signal": signal(model, part)} if study.signal else {}
     try:
         history = fit(model, part, recipe, progress=False)
@@ -83,6 +85,17 @@ def build(spec: Spec, framework: str, seed: int) -> Any:
     with pytorch.random.fork_rng():
         pytorch.manual_seed(seed)
         return torch.build(spec)
+
+
+def with_tanh(model: Any, framework: str) -> Any:
+    """The same net and weights, with tanh where it has ReLU."""
+    if framework == "tensorflow":
+        from benchmarks.ablations import tensorflow
+
+        return tensorflow.with_tanh(model)
+    from benchmarks.ablations import torch
+
+    return torch.with_tanh(model)
 
 
 def ledger(spec: Spec) -> Summary:

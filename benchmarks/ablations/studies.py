@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backbones.data import Augmentation
-from backbones.inception.spec import GOOGLENET_MINI, Block
+from backbones.inception.spec import GOOGLENET_MINI, Block, GoogLeNetSpec
 from backbones.resnet.spec import VARIANTS as RESNETS
 from backbones.spec import Spec
 from backbones.training import Recipe
@@ -37,10 +37,12 @@ class Variant:
     Attributes:
         spec: The net.
         recipe: How it is trained.
+        tanh: Whether tanh stands where the net has ReLU.
     """
 
     spec: Spec = NET
     recipe: Recipe = RECIPE
+    tanh: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class Study:
     Attributes:
         variants: Label -> one way to decide.
         images: How many training images each run learns from.
+        seeds: Whose initial weights and batches the runs have.
         shifts: By how many pixels to shift the validation images for further accuracies.
         signal: Whether to measure how large the layers' values are before any training.
     """
 
     variants: Mapping[str, Variant]
     images: int = 6000
+    seeds: tuple[int, ...] = (0, 1, 2)
     shifts: tuple[int, ...] = ()
     signal: bool = False
 
@@ -75,18 +79,19 @@ def with_recipe(spec: Spec = NET, **changes: object) -> Variant:
     return Variant(spec, replace(RECIPE, **changes))  # type: ignore[arg-type]
 
 
-def googlenet(change: Callable[[Block, int], Block] = lambda block, inputs: block, **changes: object) -> Spec:
-    """The first blocks of `googlenet_mini`, at half their width, each changed by its number of inputs."""
-    inputs, blocks = GOOGLENET_MINI.stem[0], []
-    for block in GOOGLENET_MINI.blocks[:3]:
-        narrow = {
-            key: getattr(block, key) // 2
-            for key in ("conv1", "reduce3", "conv3", "reduce5", "conv5", "project")
-        }
-        half = replace(block, **narrow)
-        blocks.append(change(half, inputs))
-        inputs = half.conv1 + half.conv3 + half.conv5 + half.project
-    return replace(GOOGLENET_MINI, blocks=tuple(blocks), **changes)  # type: ignore[arg-type]
+def each_block(spec: GoogLeNetSpec, change: Callable[[Block, int], Block]) -> tuple[Block, ...]:
+    """A net's blocks, each changed by its number of inputs."""
+    inputs, blocks = spec.stem[0], []
+    for block in spec.blocks:
+        blocks.append(change(block, inputs))
+        inputs = block.conv1 + block.conv3 + block.conv5 + block.project
+    return tuple(blocks)
+
+
+def halved(block: Block) -> Block:
+    """The block with half as many maps in each branch."""
+    maps = ("conv1", "reduce3", "conv3", "reduce5", "conv5", "project")
+    return replace(block, **{key: getattr(block, key) // 2 for key in maps})
 
 
 def unreduced(block: Block, inputs: int) -> Block:
@@ -97,6 +102,12 @@ def unreduced(block: Block, inputs: int) -> Block:
 def headed(block: Block, inputs: int) -> Block:
     """The block with an auxiliary head, behind the pooling: on 7 x 7 maps."""
     return replace(block, head=block.name == "inception4a")
+
+
+def googlenet(change: Callable[[Block, int], Block] = lambda block, inputs: block, **changes: object) -> Spec:
+    """The first blocks of `googlenet_mini`, at half their width, each changed by its number of inputs."""
+    net = replace(GOOGLENET_MINI, blocks=tuple(map(halved, GOOGLENET_MINI.blocks[:3])))
+    return replace(net, blocks=each_block(net, change), **changes)  # type: ignore[arg-type]
 
 
 def small_resnet(name: str) -> Spec:

@@ -46,3 +46,17 @@ def conv(x, channels: int, kernel: int, stride: int, name: str):
         # Keras's own padding of strided windows is not even on both sides.
         x, padding = layers.ZeroPadding2D(kernel // 2, name=f"{name}.pad")(x), "valid"
     return layers.Conv2D(channels, kernel, stride, padding=padding, name=name)(x)
+
+
+def with_tanh(model: keras.Model) -> keras.Model:
+    """A model with the same weights, with tanh where the other has ReLU."""
+
+    def other(layer: layers.Layer) -> layers.Layer:
+        if isinstance(layer, layers.ReLU):
+            return layers.Activation("tanh", name=layer.name)
+        return layer.from_config(layer.get_config())
+
+    changed = keras.models.clone_model(model, clone_function=other)
+    changed.set_weights(model.get_weights())
+    changed.config = model.config
+    return changed

@@ -56,3 +56,11 @@ def init_weight(weight: Tensor, rule: str) -> None:
         nn.init.xavier_normal_(weight)
     else:
         nn.init.normal_(weight, std=0.01)
+
+
+def with_tanh(model: nn.Module) -> nn.Module:
+    """The model itself, with tanh where it had ReLU."""
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, nn.ReLU):
+            model.set_submodule(name, nn.Tanh())
+    return model
