@@ -57,9 +57,19 @@ def kept(draw: Callable[..., str]) -> Callable[..., str]:
     return drawn
 
 
+def groups() -> Groups:
+    """All records, read again only after one of them has changed."""
+    return _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))
+
+
+@cache
+def _groups(stamp: float) -> Groups:
+    return load_records()
+
+
 def trained() -> list[tuple[str, str, int, str]]:
     """Model, data set, epochs and a title, for every net that has records with its own recipe."""
-    return _titled(of_own_recipe(load_records()))
+    return _titled(of_own_recipe(groups()))
 
 
 def tried() -> list[tuple[str, str, int, str]]:
@@ -73,14 +83,14 @@ def _titled(groups: Groups) -> list[tuple[str, str, int, str]]:
 
 
 def _tried() -> Groups:
-    everything = load_records()
+    everything = groups()
     own = of_own_recipe(everything)
     return {key: records for key, records in everything.items() if key not in own}
 
 
 def results_table() -> str:
     """What the nets reach with their recipes."""
-    return report.results_table(of_own_recipe(load_records()))
+    return report.results_table(of_own_recipe(groups()))
 
 
 def tried_table() -> str:
@@ -101,23 +111,16 @@ def shipped_table() -> str:
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-@cache
-def _groups(stamp: float) -> dict:
-    return load_records()
-
-
 def _group(model: str, dataset: str, framework: str, epochs: int | None = None) -> list[Record]:
     """The records of one row of the results, the recipe's own if not told; none is an error and stops the build."""
     epochs = epochs or recipe_for(model, dataset).epochs
-    return _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))[
-        model, dataset, framework, epochs
-    ]
+    return groups()[model, dataset, framework, epochs]
 
 
 def _by_framework(model: str, dataset: str, epochs: int | None = None) -> dict[str, list[Record]]:
     """The same for each framework that has records."""
     epochs = epochs or recipe_for(model, dataset).epochs
-    found = _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))
+    found = groups()
     frameworks = {
         f: found[model, dataset, f, epochs] for f in FRAMEWORK_LABELS if (model, dataset, f, epochs) in found
     }

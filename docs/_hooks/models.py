@@ -9,13 +9,13 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from evidence import inline, kept
+from evidence import groups, inline, kept
 from tabulate import tabulate
 
 import backbones
 from backbones.registry import FAMILIES
 from backbones.training.recipe import recipe_for
-from backbones.training.report import RECORDS, load_records
+from backbones.training.report import RECORDS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,8 +44,8 @@ def _memory(name: str) -> tuple[float, float]:
 
 def _ours(name: str) -> str:
     """The mean test accuracy on Fashion-MNIST of both frameworks' runs with the net's own recipe."""
-    groups = [group for key, group in load_records().items() if key[:2] == (name, DATASET)]
-    runs = [run for group in groups for run in group if run.epochs == recipe_for(name, DATASET).epochs]
+    own = [group for key, group in groups().items() if key[:2] == (name, DATASET)]
+    runs = [run for group in own for run in group if run.epochs == recipe_for(name, DATASET).epochs]
     return f"{100 * mean(run.test_accuracy for run in runs):.2f} %" if runs else ""
 
 
