@@ -285,3 +285,35 @@ def test_the_deck_has_every_question_and_its_links_lead_to_pages():
     for path, _, anchor in (link.partition("#") for link in links):
         text = (SITE / path / "index.html").read_text()
         assert not anchor or f'id="{anchor}"' in text, f"{path} has no anchor {anchor}"
+
+
+def test_a_keyboard_keeps_its_place_where_its_question_goes(address, browser):
+    """Marked as known, a question leaves the list of open ones; and a browser without a memory shows all."""
+    context = browser.new_context()
+    tab = context.new_page()
+    tab.goto(urljoin(address, "interview/"))
+    tab.locator("#questions-filter select").last.select_option("open")
+    first, second = (tab.locator("details.question").nth(i) for i in (0, 1))
+    first.locator("summary").first.press("Enter")
+    first.get_by_label("I know this").press("Space")
+    assert not first.is_visible()
+    assert second.locator("summary").first.evaluate("summary => summary === document.activeElement")
+    for kept in ('"[\\"gone\\"]"', '"broken"', "undefined"):
+        tab.evaluate(f"localStorage.setItem('backbones: questions known', {kept})")
+        tab.reload()
+        total = tab.locator("details.question").count()
+        said = tab.locator("#questions-filter output").evaluate("output => output.value")
+        assert said == f"{total} shown. You know 0 of {total}."
+    context.close()
+
+
+def test_a_comma_may_stand_before_decimals(address, browser):
+    tab = browser.new_context().new_page()
+    tab.goto(urljoin(address, "interview/"))
+    asked = tab.locator("#basics-loss-of-a-fresh-net")
+    asked.locator("summary").first.click()
+    for typed in ("2.303", "2,303"):
+        asked.locator("form input").fill(typed)
+        asked.locator("form button").click()
+        assert asked.locator("output").evaluate("output => output.value") == "Right."
+    tab.context.close()

@@ -1,13 +1,14 @@
 """The interview questions: one YAML file per topic, asked in the chapters and all together on one page.
 
 An answer is a small Markdown page: it may call what pages may call, so that no number in it is typed, and its links
-start at `docs/`. A calculation names its `value`, which is computed as well.
+start at `docs/`. A calculation names its `value`, which is computed as well, and which its answer calls `value`.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -16,6 +17,10 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, StrictUndefined
+
+from backbones.ledger import Ledger
+from backbones.summary import FeatureMap, Layer
+from backbones.training.recipe import Recipe
 
 FOLDER = Path(__file__).parents[1] / "interview" / "questions"
 LEVELS = ("basic", "solid", "deep")
@@ -83,12 +88,67 @@ def question_count() -> int:
     return len(load())
 
 
+def layer(kind: str, maps: tuple[int, int, int], *sizes: int, **options: Any) -> Layer:
+    """A layer that no net here has, as the package's ledger counts it.
+
+    >>> layer("conv", (192, 28, 28), 32, 5, padding=2).parameters
+    153632
+    """
+    net = Ledger()
+    getattr(net, kind)(FeatureMap(*maps), kind, *sizes, **options)
+    return net.layers[0]
+
+
+def loss(logits: Sequence[float], label: int, smoothing: float = 0.0) -> float:
+    """The cross-entropy that the package trains with, for one image."""
+    return _trained_by(logits, label, smoothing)[1].item()
+
+
+def slopes(logits: Sequence[float], label: int, smoothing: float = 0.0) -> list[float]:
+    """Its derivative by each logit."""
+    x, total = _trained_by(logits, label, smoothing)
+    total.backward()
+    return x.grad[0].tolist()
+
+
+def targets(classes: int, smoothing: float) -> list[float]:
+    """What smoothing makes of the target of class 0: a slope is a probability minus its target."""
+    return [1 / classes - slope for slope in slopes([0.0] * classes, 0, smoothing)]
+
+
+def first_step(recipe: Recipe, gradient: float, weight: float = 0.0) -> float:
+    """How far the package's optimizer moves a weight; of a weight of 0 the decay takes nothing away."""
+    import torch
+
+    from backbones.training.torch import make_optimizer
+
+    unit = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    torch.nn.init.constant_(unit.weight, weight)
+    unit.weight.grad = torch.full_like(unit.weight, gradient)
+    make_optimizer(unit, recipe).step()
+    return abs(unit.weight.item() - weight)
+
+
+def _trained_by(logits: Sequence[float], label: int, smoothing: float) -> tuple[Any, Any]:
+    import torch
+
+    from backbones.training.torch import forward
+
+    x = torch.tensor([logits], dtype=torch.float64, requires_grad=True)
+    return x, forward(torch.nn.Identity(), x, torch.tensor([label]), smoothing)[1]
+
+
+# What questions may call beside the pages' functions.
+CALCULATIONS = (Recipe, first_step, layer, loss, slopes, targets)
+
+
 class Asker:
     """Fills the questions in with what the package computes."""
 
     def __init__(self, functions: Mapping[str, Any]) -> None:
         self.environment = Environment(undefined=StrictUndefined)
-        self.environment.globals.update(functions)
+        own = {function.__name__: function for function in CALCULATIONS}
+        self.environment.globals.update(functions, **own, math=math)
 
     def value(self, question: Question) -> Any:
         """What a calculation comes to; an unknown name in it is an error."""
@@ -97,7 +157,8 @@ class Asker:
 
     def answer(self, question: Question) -> str:
         """The answer with its numbers, as Markdown whose links start at `docs/`."""
-        return self.environment.from_string(question.answer).render().strip()
+        told = {"value": f"{self.value(question):,}"} if question.value else {}
+        return self.environment.from_string(question.answer).render(told).strip()
 
     def ask(self, topic: str | None = None) -> str:
         """Questions with folded answers, as Markdown for a page that stands one folder below `docs/`."""
@@ -116,11 +177,12 @@ class Asker:
     def _form(self, question: Question) -> str:
         assert question.value is not None
         label = escape(re.sub("[`$*]", "", question.question.strip()))
-        rounded = ROUNDED.search(question.value)
+        value, rounded = self.value(question), ROUNDED.search(question.value)
         digits = f' data-digits="{rounded[1]}"' if rounded else ""
+        keys = "text" if value < 0 else "decimal"  # a phone's keys for decimals may lack the minus
         return (
-            f'<form class="typed" data-value="{self.value(question)}"{digits}>'
-            f'<input inputmode="decimal" autocomplete="off" aria-label="Your answer: {label}"> {question.unit} '
+            f'<form class="typed" data-value="{value}"{digits}>'
+            f'<input inputmode="{keys}" autocomplete="off" aria-label="Your answer: {label}"> {question.unit} '
             "<button>Check</button> <output></output></form>"
         )
 

@@ -57,15 +57,23 @@ def _plain(text: str) -> str:
     return str(Text.from_latex(text))
 
 
-def glossary() -> str:
-    """The terms that show their meaning on hover, as a list; of two forms of a word the longer one is left out."""
+def terms() -> dict[str, str]:
+    """Every form that shows its meaning on hover, with that meaning."""
     lines = ABBREVIATIONS.read_text(encoding="utf-8").splitlines()
-    terms = dict(line.removeprefix("*[").split("]: ", 1) for line in lines)
-    shown = {
-        term: told for term, told in terms.items() if term.removesuffix("s") not in terms or term[-1] != "s"
-    }
+    return dict(line.removeprefix("*[").split("]: ", 1) for line in lines)
+
+
+def glossary() -> str:
+    """The terms as a list: a plural, or a capital at the start of a sentence, is no term of its own."""
+    told = terms()
+    shown = [term for term in told if not {term.removesuffix("s"), small(term)} & (told.keys() - {term})]
     # Code, since a term in plain text would carry its meaning twice.
-    return "\n\n".join(f"`{term}`\n:   {told}." for term, told in shown.items())
+    return "\n\n".join(f"`{term}`\n:   {told[term]}." for term in shown)
+
+
+def small(term: str) -> str:
+    """A term as it is written within a sentence."""
+    return term[0].lower() + term[1:]
 
 
 FUNCTIONS = (glossary, references)
