@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Integral, Real
-from reprlib import repr as shortened
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from backbones.errors import BackbonesError, require_known
+from backbones.errors import BackbonesError, require_known, shown
 from backbones.summary import Side
 
 
@@ -79,16 +78,14 @@ def fitting(name: str, value: Any, wanted: Any) -> Any:
     elif not isinstance(value, kind := origin or wanted):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
         right = SAID.get(kind, f"{article} {kind.__name__}")
-        raise BackbonesError(f"{name} must be {right}, not {shortened(value)}")
+        raise BackbonesError(f"{name} must be {right}, not {shown(value)}")
     return replace(value, **_fitting_fields(f"{name}.", value)) if is_dataclass(type(value)) else value
 
 
 def _fitting_tuple(name: str, value: Any, *types: Any) -> tuple[Any, ...]:
     length = None if types[-1] is Ellipsis else len(types)
     if not isinstance(value, tuple | list) or length not in (None, len(value)):
-        raise BackbonesError(
-            f"{name} must be a tuple{f' of {length}' if length else ''}, not {shortened(value)}"
-        )
+        raise BackbonesError(f"{name} must be a tuple{f' of {length}' if length else ''}, not {shown(value)}")
     return tuple(fitting(f"{name}[{i}]", item, types[0]) for i, item in enumerate(value))
 
 
@@ -101,5 +98,5 @@ def _fitting_number(name: str, value: Any, kind: type, bounds: Bounds) -> Any:
     of_kind = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
     if not of_kind or not bounds.hold(value):
         right = f"a {'whole' if kind is int else 'finite'} number {bounds}".rstrip()
-        raise BackbonesError(f"{name} must be {right}, not {shortened(value)}")
+        raise BackbonesError(f"{name} must be {right}, not {shown(value)}")
     return kind(value)

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
-from backbones.errors import BackbonesError
+from backbones.errors import BackbonesError, shown
+
+
+def as_path(path: Any, of: str) -> Path:
+    """The path of a file, from what a caller gave for it.
+
+    Args:
+        path: A string that is not empty, or a `pathlib.Path`.
+        of: What the file should be, for the message.
+
+    Raises:
+        BackbonesError: If it is something else.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise BackbonesError(f"expected the path of {of}, not {shown(path)}")
+    return Path(path)
 
 
 def require_writable(folder: str | Path) -> None:
@@ -33,9 +50,9 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         write: Is given the path to write to.
 
     Raises:
-        BackbonesError: If it cannot be written, for want of room or of permission.
+        BackbonesError: If it is no path, or cannot be written, for want of room or of permission.
     """
-    path = Path(path)
+    path = as_path(path, "a file to write")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:

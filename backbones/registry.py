@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from backbones.alexnet import spec as alexnet
 from backbones.checks import Seed, fitting
-from backbones.download import SOURCES
 from backbones.errors import BackbonesError, require_known
 from backbones.inception import spec as inception
 from backbones.ledger import TooSmallError, summarize
@@ -128,17 +127,16 @@ def create_model(
         logits, N x num_classes, and carry their spec as `config`.
 
     Raises:
-        BackbonesError: If the model, the framework or an option is unknown, the framework is not installed, a value
-            does not fit the net, or the file does not.
+        BackbonesError: If the model, the framework, an option or the data set is unknown, the framework is not
+            installed, a value does not fit the net, or the file does not.
 
     >>> create_model("lenet5", framework="torch", seed=0).conv1
     Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
     """
-    from backbones.weights import load_weights, options_of, shipped  # which need this module
+    from backbones.weights import is_dataset, load_weights, options_of, shipped  # which need this module
 
     asked: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "input_size": input_size}
-    if isinstance(weights, str) and weights in SOURCES:
-        find_spec(name)
+    if is_dataset(weights):
         weights = shipped(name, weights)
         asked = options_of(weights) | {key: value for key, value in asked.items() if value is not None}
     spec = resolve(name, **asked, **changes)
@@ -155,25 +153,19 @@ def build(spec: Spec, framework: str, seed: int | None = None) -> Any:
     summarize_spec(spec)  # says which layer it is that does not fit
     family, _ = find_spec(spec.name)
     module = importlib.import_module(f"backbones.{family}.{framework}")
-    model = _build_torch(module, spec, seed) if framework == "torch" else _build_keras(module, spec, seed)
+    if framework == "torch":
+        import torch
+
+        with torch.random.fork_rng(enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            model = module.build(spec)
+    else:
+        import keras
+
+        model = module.build(spec, keras.random.SeedGenerator(seed))
     model.config = spec
     return model
-
-
-def _build_torch(module: ModuleType, spec: Spec, seed: int | None) -> Any:
-    import torch
-
-    if seed is None:
-        return module.build(spec)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return module.build(spec)
-
-
-def _build_keras(module: ModuleType, spec: Spec, seed: int | None) -> Any:
-    import keras
-
-    return module.build(spec, keras.random.SeedGenerator(seed))
 
 
 def summary(

@@ -6,10 +6,11 @@ A safetensors file holds arrays and text, no code; of other files, no code is ru
 from __future__ import annotations
 
 import json
-import os
+import re
+import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -17,9 +18,10 @@ from safetensors.numpy import save_file
 from backbones import convert
 from backbones.convert.entries import NOT_CARRIED
 from backbones.convert.state import as_state
-from backbones.errors import BackbonesError
-from backbones.files import write_whole
-from backbones.registry import changes_of, require_framework
+from backbones.download import SOURCES
+from backbones.errors import BackbonesError, choice, shown
+from backbones.files import as_path, write_whole
+from backbones.registry import changes_of, find_spec, require_framework
 from backbones.spec import Spec
 
 SHIPPED = Path(__file__).parent / "pretrained"
@@ -41,7 +43,7 @@ def save_weights(model: Any, path: str | Path) -> None:
         path: The file, by custom `*.safetensors`. Its folder is made if missing.
 
     Raises:
-        BackbonesError: If the file cannot be written.
+        BackbonesError: If the model was built otherwise, or the file is no path or cannot be written.
 
     >>> import tempfile
     >>> from backbones import create_model
@@ -65,18 +67,27 @@ def shipped(name: str, dataset: str) -> Path:
         dataset: What it was trained on: a name from `backbones.data.list_datasets()`.
 
     Raises:
-        BackbonesError: If there are none; the message says which there are.
+        BackbonesError: If there are none; the message says which there are, of this net or else of all.
 
     >>> shipped("lenet5", "mnist").name
     'lenet5-mnist.safetensors'
     """
-    path = SHIPPED / f"{name}-{dataset}.safetensors"
-    if not path.exists():
-        known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
-        raise BackbonesError(
-            f"no weights of {name} trained on {dataset} come with this package; there are: {known}"
-        )
-    return path
+    find_spec(name)
+    files = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+    if path := files.get(f"{name}-{dataset}"):
+        return path
+    of_net = [stem.removeprefix(f"{name}-") for stem in files if stem.startswith(f"{name}-")]
+    there = choice(dataset, of_net) if of_net else f"there are none of this net, but {', '.join(files)}"
+    raise BackbonesError(
+        f"no weights of {name} trained on {dataset} come with this package; {there}; the path of a file will do, too"
+    )
+
+
+def is_dataset(weights: Any) -> TypeGuard[str]:
+    """Whether weights are asked for by the name of a data set: one that is known, or a short word that is no file's."""
+    if not isinstance(weights, str):
+        return False
+    return weights in SOURCES or (bool(re.fullmatch(r"[\w-]{1,40}", weights)) and not Path(weights).exists())
 
 
 def options_of(path: str | Path) -> dict[str, int]:
@@ -145,7 +156,7 @@ def _identity_in(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
         _said(identity)  # needs all that `_identity` always gives
     except (ValueError, KeyError, TypeError) as error:
         raise BackbonesError(
-            f"{path} does not say what its net is as save_weights does, but {text[:60]!r}; expected {KINDS}"
+            f"{path} does not say what its net is as save_weights does, but {shown(text)}; expected {KINDS}"
         ) from error
     return identity
 
@@ -170,7 +181,9 @@ def _read(path: str | Path) -> tuple[dict[str, str], convert.State]:
                 if key.endswith(NOT_CARRIED):
                     continue
                 if (dtype := file.get_slice(key).get_dtype()) not in READABLE:
-                    raise BackbonesError(f"{path} holds {key!r} in {dtype}, not in {' or '.join(READABLE)}")
+                    raise BackbonesError(
+                        f"{path} holds {shown(key)} in {dtype}, not in {' or '.join(READABLE)}"
+                    )
                 weights[key] = file.get_tensor(key)
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, TypeError) as error:
@@ -181,11 +194,9 @@ def _read(path: str | Path) -> tuple[dict[str, str], convert.State]:
 
 
 def _first_bytes(path: str | Path) -> bytes:
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        given = repr(path) if isinstance(path, str) else type(path).__name__
-        raise BackbonesError(f"expected the path of {KINDS}, not {given}")
+    file_path = as_path(path, KINDS)
     try:
-        with Path(path).open("rb") as file:
+        with file_path.open("rb") as file:
             return file.read(9)
     except FileNotFoundError as error:
         raise BackbonesError(f"no weights file at {path}; expected {KINDS}") from error
@@ -193,7 +204,7 @@ def _first_bytes(path: str | Path) -> bytes:
         raise BackbonesError(f"{path} is a folder; expected {KINDS}") from error
     except (OSError, ValueError) as error:  # no permission, or a path that none can have
         reason = error.strerror if isinstance(error, OSError) else error
-        raise BackbonesError(f"cannot read {str(path)!r}: {reason}") from error
+        raise BackbonesError(f"cannot read {shown(str(path))}: {reason}") from error
 
 
 def _read_torch(path: str | Path) -> convert.State:
@@ -202,7 +213,11 @@ def _read_torch(path: str | Path) -> convert.State:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with (
+            warnings.catch_warnings()
+        ):  # PyTorch's words are on old forms of files, which are read all the same
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken file makes the reader stumble over
         raise BackbonesError(
             f"{path} is not a PyTorch checkpoint that can be read without running code from it "
@@ -220,5 +235,5 @@ def _read_torch(path: str | Path) -> convert.State:
 
 def _content(content: Any) -> str:
     if isinstance(content, dict):
-        return f"dict of {', '.join(map(str, list(content)[:3]))}"
+        return f"dict of {', '.join(map(shown, list(content)[:3]))}"
     return type(content).__name__

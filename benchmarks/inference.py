@@ -2,14 +2,17 @@
 
     python -m benchmarks.inference
 
-Ours against torchvision's, where that is installed, and against those of keras.applications, in turns in one run: the
-median of the turns counts. Building is measured in a process of its own, since what one model took is not given back.
+Rewrites `docs/results/inference.json`. Ours against torchvision's, where that is installed, and against those of
+keras.applications, in turns in one run: the median of the turns counts. Building is measured in a process of its own,
+since what one model took is not given back.
 Of GoogLeNet torchvision has another net (with BatchNorm and 3 x 3 for the 5 x 5), Keras has none.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -26,10 +29,14 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 import backbones
+from backbones.files import write_whole
+from backbones.registry import FRAMEWORKS
+from backbones.training.record import cpu, framework_version
+from backbones.training.report import RECORDS
 
+RESULT = RECORDS.parent / "inference.json"
 TARGET = 0.97
-MODELS = ("vgg16", "resnet50", "googlenet", "inception_v3")
-IN_TORCHVISION = {name: name for name in MODELS}
+MODELS = ("vgg16", "resnet50", "googlenet", "inception_v3")  # as torchvision names them, too
 IN_KERAS = {"vgg16": "VGG16", "resnet50": "ResNet50", "inception_v3": "InceptionV3"}
 
 
@@ -68,7 +75,7 @@ def build(framework: str, whose: str, name: str):
         import torchvision  # type: ignore[import-not-found]
 
         extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
-        return getattr(torchvision.models, IN_TORCHVISION[name])(weights=None, **extra)
+        return getattr(torchvision.models, name)(weights=None, **extra)
     import keras
 
     return getattr(keras.applications, IN_KERAS[name])(weights=None, classifier_activation=None)
@@ -82,8 +89,8 @@ def seconds(run: Callable[[], None], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def compare_speed(framework: str, name: str, batch: int, turns: int) -> list[str]:
-    """One row: ours and theirs in turns."""
+def compare_speed(framework: str, name: str, batch: int, turns: int) -> dict[str, Any]:
+    """Images per second of ours and of theirs, which take turns, and the ratio of the two."""
     size = backbones.summary(name).input.height
     images = np.random.default_rng(0).standard_normal((batch, size, size, 3)).astype(np.float32)
     runner = torch_runner if framework == "torch" else keras_runner
@@ -95,9 +102,9 @@ def compare_speed(framework: str, name: str, batch: int, turns: int) -> list[str
     for turn in range(turns):
         for whose in runs if turn % 2 == 0 else reversed(runs):
             times[whose].append(seconds(runs[whose], repeats))
-    ours, theirs = (median(times[whose]) for whose in ("ours", "theirs"))
+    speeds = {whose: round(batch / median(times[whose]), 2) for whose in times}
     ratio = median(t / o for o, t in zip(times["ours"], times["theirs"], strict=True))
-    return [framework, name, str(batch), f"{ours * 1e3:.0f}", f"{theirs * 1e3:.0f}", f"{ratio:.2f}"]
+    return {"framework": framework, "net": name, "batch": batch, **speeds, "ratio": round(ratio, 3)}
 
 
 # What `resource` tells starts at the peak of the process that started this one; Linux knows better.
@@ -115,9 +122,9 @@ print(time.perf_counter() - start, (peak() - before) / 1024)
 IMPORTS = {"torch": "import torch", "tensorflow": "import keras; keras.layers.Dense(1).build((1, 1))"}
 
 
-def compare_building(framework: str, name: str) -> list[str]:
-    """One row: seconds and megabytes that building takes."""
-    row = [framework, name]
+def compare_building(framework: str, name: str) -> dict[str, Any]:
+    """The seconds that building ours and theirs takes, and by how many megabytes it raises the peak of memory."""
+    row: dict[str, Any] = {"framework": framework, "net": name}
     for whose in ("ours", "theirs"):
         script = BUILD.format(
             framework_import=IMPORTS[framework], framework=framework, whose=whose, name=name
@@ -126,7 +133,7 @@ def compare_building(framework: str, name: str) -> list[str]:
             [sys.executable, "-c", script], capture_output=True, text=True, check=True
         ).stdout
         took, memory = map(float, out.split()[-2:])
-        row += [f"{took:.1f}", f"{memory:,.0f}"]
+        row |= {f"{whose}_seconds": round(took, 2), f"{whose}_megabytes": round(memory)}
     return row
 
 
@@ -142,17 +149,25 @@ def main(
     batches: Annotated[list[int] | None, typer.Option("--batch", help="Images at once.")] = None,
 ) -> None:
     """Compare our nets with torchvision's and with those of keras.applications."""
-    pairs = [(f, name) for f in ("torch", "tensorflow") for name in MODELS if available(f, name)]
+    pairs = [(f, name) for f in FRAMEWORKS for name in MODELS if available(f, name)]
     if not available("torch", "vgg16"):
         print("torchvision is not installed: PyTorch is left out. To compare: pip install torchvision")
     cases = [(f, name, batch) for f, name in pairs for batch in batches or [1, 16]]
-    rows = [compare_speed(f, name, batch, turns) for f, name, batch in tqdm(cases, desc="speed")]
-    headers = ["framework", "net", "batch", "ours, ms", "theirs, ms", f"speed, at least {TARGET}"]
-    print(tabulate(rows, headers, disable_numparse=True))
-    rows = [compare_building(f, name) for f, name in tqdm(pairs, desc="building")]
-    print()
-    headers = ["framework", "net", "ours, s", "ours, MB", "theirs, s", "theirs, MB"]
-    print(tabulate(rows, headers, disable_numparse=True))
+    speed = [compare_speed(f, name, batch, turns) for f, name, batch in tqdm(cases, desc="speed")]
+    building = [compare_building(f, name) for f, name in tqdm(pairs, desc="building")]
+    print(f"Images per second; the ratio is to be at least {TARGET}:\n{tabulate(speed, 'keys')}\n")
+    print(tabulate(building, "keys"))
+    record = {"cpu": cpu(), "versions": versions(), "turns": turns}
+    text = json.dumps(record | {"images_per_second": speed, "building": building}, indent=1) + "\n"
+    write_whole(RESULT, lambda part: part.write_text(text))
+
+
+def versions() -> dict[str, str]:
+    """Of both frameworks, and of torchvision where it is installed."""
+    found = {framework: framework_version(framework) for framework in FRAMEWORKS}
+    if available("torch", "vgg16"):
+        found["torchvision"] = importlib.metadata.version("torchvision")
+    return found
 
 
 if __name__ == "__main__":

@@ -246,6 +246,141 @@ def test_any_small_net_crosses_over(height, width, inputs, maps, kernel, units, 
     assert all(np.array_equal(value, back[key]) for key, value in convert.state(left).items())
 
 
+class Subclassed(keras.Model):
+    """Where what comes before `fc` cannot be seen from outside."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.flatten, self.fc = (
+            layers.Conv2D(3, 3, name="conv"), layers.Flatten(), layers.Dense(2, name="fc"),
+        )  # fmt: skip
+
+    def call(self, x):
+        return self.fc(self.flatten(self.conv(x)))
+
+
+class Composite(layers.Layer):
+    """A layer with layers of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = layers.Dense(2)
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+class Scale(layers.Layer):
+    """A layer of one's own that names its weight as PyTorch does."""
+
+    def build(self, shape):
+        self.weight = self.add_weight((shape[-1],), name="weight")
+
+    def call(self, x):
+        return self.weight * x
+
+
+class OwnWeight(keras.Model):
+    """With a weight that is of no layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.scale = layers.Conv2D(3, 3, name="conv"), self.add_weight((1,), name="scale")
+
+    def call(self, x):
+        return self.scale * self.conv(x)
+
+
+def called(model):
+    model(np.zeros((1, 6, 5, 2), np.float32))
+    return model
+
+
+def of_layers(*steps):
+    """A functional model of layers behind each other, for images of 6 x 5 with 2 channels."""
+    x = start = keras.Input((6, 5, 2))
+    for step in steps:
+        x = step(x)
+    return keras.Model(start, x)
+
+
+def dense():
+    return layers.Dense(2, name="fc")
+
+
+def with_branches():
+    start = keras.Input((6, 5, 2))
+    both_ways = [layers.Flatten()(x) for x in (start, -start)]
+    return keras.Model(start, dense()(layers.Concatenate(name="cat")(both_ways)))
+
+
+KIND, ORDER = "layout in PyTorch is not known; known are Conv2D", "an order that is not known"
+NOT_CARRIED_OVER = {
+    "a nested model": (lambda: of_layers(keras.Sequential([layers.Conv2D(2, 3)], name="inner")),
+                       r"'inner' \(Sequential\) has .*" + KIND),
+    "a nested functional model": (lambda: of_layers(of_layers(layers.Conv2D(2, 3))), r"\(Functional\) has .*" + KIND),
+    "a nested model of own layers": (lambda: of_layers(keras.Sequential([Scale()])), r"\(Sequential\) has .*" + KIND),
+    "transposed": (lambda: of_layers(layers.Conv2DTranspose(3, 3, name="up")), r"'up' \(Conv2DTranspose\) .*" + KIND),
+    "depthwise": (lambda: of_layers(layers.DepthwiseConv2D(3, name="deep")), r"'deep' \(DepthwiseConv2D\) .*" + KIND),
+    "separable": (lambda: of_layers(layers.SeparableConv2D(3, 3, name="sep")), r"'sep' \(SeparableConv2D\) .*" + KIND),
+    "another norm": (lambda: of_layers(layers.LayerNormalization(name="ln")), r"'ln' \(LayerNormalization\) .*" + KIND),
+    "a layer of layers": (lambda: of_layers(Composite(name="block")), r"'block' \(Composite\) .*" + KIND),
+    "a reshape": (lambda: of_layers(layers.Reshape((60,), name="flat"), dense()), r"'flat' \(Reshape\) .*" + ORDER),
+    "a function": (lambda: of_layers(lambda x: keras.ops.reshape(x, (-1, 60)), dense()), r"\(Reshape\) .*" + ORDER),
+    "a flatten within": (lambda: of_layers(keras.Sequential([layers.Flatten()], name="inner"), dense()),
+                         r"'inner' \(Sequential\) .*" + ORDER),
+    "channels first": (lambda: of_layers(layers.Flatten("channels_first", name="flat"), dense()), "'flat' .*" + ORDER),
+    "branches": (with_branches, r"'cat' \(Concatenate\) .*" + ORDER),
+    "a norm of a flattened map": (lambda: of_layers(layers.Flatten(), layers.BatchNormalization(name="bn"), dense()),
+                                  r"'bn' \(BatchNormalization\) follows a Flatten"),
+    "a class": (lambda: called(Subclassed()), r"'fc' \(Dense\): only in a functional"),
+    "a weight of no layer": (lambda: called(OwnWeight()), "the weight 'scale' belongs to no layer"),
+    "not built": (lambda: keras.Sequential([layers.Dense(2)], name="net"), "'net' has no weights yet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "said"), NOT_CARRIED_OVER.values(), ids=NOT_CARRIED_OVER)
+def test_keras_models_whose_layout_is_not_known_are_refused(make, said):
+    """As a source and as a target: in a wrong order the weights would still fit."""
+    model = make()
+    before = [np.asarray(variable) for variable in model.weights]
+    for call in (
+        lambda: convert.state(model),
+        lambda: convert.load_state(model, {"fc.weight": np.zeros((2, 60), np.float32)}),
+        lambda: convert.copy_weights(model, nn.Linear(60, 2)),
+        lambda: convert.copy_weights(nn.Linear(60, 2), model),
+    ):
+        with pytest.raises(backbones.BackbonesError, match=said):
+            call()
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.weights, strict=True))
+
+
+def test_layers_of_ones_own_hold_weights_as_pytorch_does():
+    model = of_layers(Scale(name="scale"), layers.GlobalAveragePooling2D())
+    convert.load_state(model, {"scale.weight": np.float32([3, 4])})
+    assert np.array_equal(convert.state(model)["scale.weight"], [3, 4])
+    with pytest.raises(backbones.BackbonesError, match=r"'scale' \(Scale\) follows a Flatten"):
+        convert.state(of_layers(layers.Flatten(), Scale(name="scale")))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        lambda: [layers.GlobalAveragePooling2D()],
+        lambda: [layers.GlobalMaxPooling2D(keepdims=True), layers.Reshape((2,))],
+        lambda: [layers.GlobalAveragePooling2D(keepdims=True), layers.Flatten(), layers.BatchNormalization()],
+        lambda: [layers.Permute((2, 1, 3)), layers.GlobalAveragePooling2D(), layers.Dropout(0.5)],
+    ],
+)
+def test_channels_alone_have_one_order(steps):
+    """Where a map was brought down to one pixel, features are channels, however they got their shape."""
+    model = of_layers(*steps(), dense())
+    assert np.array_equal(convert.state(model)["fc.weight"], np.asarray(model.get_layer("fc").kernel).T)
+
+
 @both
 @pytest.mark.parametrize(
     ("change", "said"),
@@ -329,7 +464,7 @@ def test_nets_of_the_readers_own_say_what_they_can():
 
 
 @both
-@pytest.mark.parametrize("names", ["stage1", [], 5])
+@pytest.mark.parametrize("names", ["stage1", [], 5, np.array("stage1")])
 def test_a_list_of_features_is_a_list(framework, names):
     model = backbones.create_model("lenet5", framework, seed=0)
     with pytest.raises(backbones.BackbonesError, match=r"a list of names, such as \['stage1'\], not"):

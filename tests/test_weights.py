@@ -1,6 +1,7 @@
 """Weights on disk, and those of other libraries."""
 
 import json
+import re
 import zlib
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
         "cut.safetensors": "is not a readable safetensors file",
         "empty.safetensors": "is not a readable safetensors file",
         "three.pth": r"'fc3.weight' has shape \(3, 84\), the model wants \(10, 84\)",
-        "nested.pth": "holds no state_dict .*, but a dict of epoch, model",
+        "nested.pth": "holds no state_dict .*, but a dict of 'epoch', 'model'",
         "tensor.pth": "holds no state_dict .*, but a Tensor",
         "code.pth": "cannot be read|is not a PyTorch checkpoint that can be read without running code",
         "cut.pth": "is not a PyTorch checkpoint",
@@ -128,6 +129,12 @@ def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
             backbones.load_weights(model, path)
     with pytest.raises(backbones.BackbonesError, match="cannot write"):
         backbones.save_weights(model, good / "below" / "a-file.safetensors")
+    for path in (5, None, ""):
+        with pytest.raises(backbones.BackbonesError, match=f"the path of a file to write, not {path!r}$"):
+            backbones.save_weights(model, path)
+    for path in (tmp_path / "folder", "."):
+        with pytest.raises(backbones.BackbonesError, match=r"cannot write .* [Ii]s a directory"):
+            backbones.save_weights(model, path)
     assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
 
 
@@ -214,7 +221,7 @@ def test_a_torchvision_checkpoint_loads_in_both_frameworks(tmp_path):
             assert np.allclose(convert.state(model)["fc.bias"], state["fc.bias"]), path
     with pytest.raises(backbones.BackbonesError, match=r"resnet34: the weights lack 'layer1.2.conv1.weight'"):
         backbones.create_model("resnet34", weights=tmp_path / "resnet18.pth")
-    said = r"resnet18.pth does not fit vgg11: vgg11 has 11 layers with weights, .* of 41"
+    said = r"resnet18.pth does not fit vgg11: vgg11 has no partner for 'conv1.weight' of shape \(64, 3, 7"
     with pytest.raises(backbones.BackbonesError, match=said):
         backbones.create_model("vgg11", weights=tmp_path / "resnet18.pth")
 
@@ -327,6 +334,60 @@ def test_named_parameters_and_half_precision_are_weights(tmp_path):
         assert all(np.array_equal(value, given[key]) for key, value in expected.items())
 
 
+@pytest.mark.parametrize("option", ["framework", "weights", "seed", "num_clases"])
+@pytest.mark.parametrize("convert_from", [convert.from_torchvision, convert.from_keras_applications])
+def test_options_are_fields_of_the_net(convert_from, option):
+    theirs = {} if convert_from is convert.from_torchvision else keras.Sequential([keras.Input((1,))])
+    with pytest.raises(backbones.BackbonesError, match=f"unknown option of vgg16 '{option}'; ") as error:
+        convert_from("vgg16", theirs, **{option: 10})
+    assert ("did you mean 'num_classes'?" in str(error.value)) == (option == "num_clases")
+
+
+def test_a_checkpoint_of_another_protocol_is_read_without_a_word(tmp_path, recwarn):
+    """PyTorch warns of what it reads all the same. Here that would be an error, and the file none to be read."""
+    model = backbones.create_model("lenet5", seed=0)
+    torch.save(model.state_dict(), tmp_path / "w.pth", pickle_protocol=3)
+    with pytest.warns(UserWarning, match="pickle protocol 3"):
+        torch.load(tmp_path / "w.pth", weights_only=True)
+    recwarn.clear()
+    loaded = backbones.create_model("lenet5", weights=tmp_path / "w.pth")
+    assert torch.equal(loaded.fc3.weight, model.fc3.weight)
+    assert not recwarn
+
+
+def copy_of(theirs, changes=None, **common):
+    """A model of keras.applications with some layers built otherwise, and all but the last where it can be."""
+
+    def again(layer):
+        config = layer.get_config()
+        shared = {key: common[key] for key in common if key in config and layer.name != "predictions"}
+        return type(layer).from_config(config | shared | (changes or {}).get(layer.name, {}))
+
+    return keras.models.clone_model(theirs, clone_function=again)
+
+
+@pytest.mark.parametrize(
+    ("of", "into", "changes", "said"),
+    [
+        ("vgg16", "vgg16", {"block3_conv2": {"use_bias": False}},
+         "'block3_conv2' (Conv2D: kernel (3, 3, 4, 4)) lacks the bias of our conv3_2, of shape (4,)"),
+        ("vgg16", "vgg16", {"predictions": {"use_bias": False}}, "lacks the bias of our fc8, of shape (10,)"),
+        ("vgg16", "vgg16", {"block2_conv1": {"filters": 5}},
+         "conv2_1.kernel has shape (3, 3, 4, 5) in 'block2_conv1', the model wants (3, 3, 4, 4)"),
+        ("vgg19", "vgg16", {}, "vgg16 has no partner for 'block5_conv2' (Conv2D: kernel (3, 3, 4, 4), bias (4,))"),
+        ("vgg16", "vgg19", {}, "no partner for our 'conv5_2' (Conv2D: kernel (3, 3, 4, 4), bias (4,))"),
+    ],
+    ids=["no bias", "no last bias", "another width", "a deeper net", "a shallower net"],
+)  # fmt: skip
+def test_another_variant_of_keras_applications_is_told_by_its_first_layer(of, into, changes, said):
+    theirs = CLASSES[of](weights=None, input_shape=(32, 32, 3), classes=10)
+    thin = {"filters": 4, "units": 4}
+    options = {"input_size": 32, "num_classes": 10, "channels": (4,) * 5, "hidden": (4, 4)}
+    convert.from_keras_applications(of, copy_of(theirs, **thin), **options)
+    with pytest.raises(backbones.BackbonesError, match=re.escape(said)):
+        convert.from_keras_applications(into, copy_of(theirs, changes, **thin), **options)
+
+
 def test_other_libraries_other_nets_are_refused():
     with pytest.raises(backbones.BackbonesError, match="unknown torchvision model 'googlenet'"):
         convert.from_torchvision("googlenet", {})
@@ -335,8 +396,15 @@ def test_other_libraries_other_nets_are_refused():
     wrong = keras.applications.ResNet50(weights=None, classes=7)
     with pytest.raises(backbones.BackbonesError, match=r"fc.kernel has shape \(2048, 7\)"):
         convert.from_keras_applications("resnet50", wrong)
-    with pytest.raises(backbones.BackbonesError, match=r"no partner for our layer3\.6\.conv1"):
-        convert.from_keras_applications("resnet101", wrong)
+    for blocks, said in {
+        (3, 4, 7, 3): "no partner for our 'layer3.6.conv1' .Conv2D: kernel .1, 1, 1024, 256",
+        (3, 4, 5, 3): "resnet50 has no partner for 'conv4_block6_1_conv'",
+    }.items():
+        with pytest.raises(backbones.BackbonesError, match=said):
+            convert.from_keras_applications("resnet50", wrong, num_classes=7, blocks=blocks)
+    bare = copy_of(wrong, {"conv1_bn": {"center": False}})
+    with pytest.raises(backbones.BackbonesError, match=r"'conv1_bn' .* lacks the beta of our bn1, of shape"):
+        convert.from_keras_applications("resnet50", bare, num_classes=7)
 
 
 SHIPPED_NETS = [path.stem.split("-", 1) for path in sorted(SHIPPED.glob("*.safetensors"))]
@@ -356,9 +424,73 @@ def test_shipped_weights_reach_their_recorded_accuracy(name, dataset, framework)
 def test_shipped_weights_are_few_and_named(tmp_path):
     assert SHIPPED_NETS
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 12e6
-    with pytest.raises(
-        backbones.BackbonesError, match=r"no weights of vgg16 trained on mnist .* lenet5-mnist"
-    ):
-        backbones.create_model("vgg16", weights="mnist")
     with pytest.raises(backbones.BackbonesError, match="did you mean 'lenet5'"):
         backbones.create_model("lenet", weights="mnist")
+
+
+@both
+@pytest.mark.parametrize(
+    ("name", "dataset", "there"),
+    [
+        ("lenet5", "fashion_mnist", "did you mean 'fashion-mnist'? known: fashion-mnist, mnist"),
+        ("lenet5", "imagenet", "known: fashion-mnist, mnist"),
+        ("vgg_mini", "mnist", "did you mean 'fashion-mnist'? known: fashion-mnist"),
+        ("vgg16", "IMAGENET1K_V1", "there are none of this net, but alexnet_mini-fashion-mnist, "),
+    ],
+)
+def test_a_data_set_without_weights_is_answered_with_those_that_have_some(framework, name, dataset, there):
+    with pytest.raises(backbones.BackbonesError) as error:
+        backbones.create_model(name, framework, weights=dataset)
+    said = f"no weights of {name} trained on {dataset} come with this package; {there}"
+    assert str(error.value).startswith(said)
+    assert str(error.value).endswith("the path of a file will do, too")
+
+
+def test_a_word_that_is_a_files_is_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    backbones.save_weights(backbones.create_model("lenet5", seed=1), "imagenet")
+    assert np.array_equal(
+        convert.state(backbones.create_model("lenet5", weights="imagenet"))["fc3.weight"],
+        convert.state(backbones.create_model("lenet5", seed=1))["fc3.weight"],
+    )
+
+
+class TwoLines:
+    def __repr__(self):
+        return "one\ntwo"
+
+
+LONG = {
+    "array": np.zeros((50, 50)),
+    "text": "a line\n" * 1000,
+    "list": ["a" * 1000] * 9,
+    "object": TwoLines(),
+}
+
+
+@pytest.mark.parametrize("value", LONG.values(), ids=LONG)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda v: backbones.create_model(v),
+        lambda v: backbones.create_model("lenet5", v),
+        lambda v: backbones.create_model("lenet5", num_classes=v),
+        lambda v: backbones.create_model("resnet20", shortcut=v),
+        lambda v: backbones.create_model("lenet5", weights=v),
+        lambda v: backbones.save_weights(backbones.create_model("lenet5"), [v]),
+        lambda v: backbones.feature_extractor(backbones.create_model("lenet5"), [v]),
+        lambda v: convert.load_state(backbones.create_model("lenet5"), {str(v): np.zeros(1)}),
+        lambda v: convert.from_torchvision(v, {}),
+    ],
+)
+def test_a_message_is_one_short_line(call, value):
+    with pytest.raises(backbones.BackbonesError) as error:
+        call(value)
+    assert len(str(error.value).splitlines()) == 1
+    assert len(str(error.value)) < 700
+
+
+def test_a_path_of_several_lines_gives_a_message_of_one(tmp_path):
+    with pytest.raises(backbones.BackbonesError, match=r"no weights file at .*two lines.pth") as error:
+        backbones.create_model("lenet5", weights=tmp_path / "two\nlines.pth")
+    assert "\n" not in str(error.value)

@@ -17,7 +17,10 @@ from backbones.alexnet.spec import (
 
 
 def build(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
-    """Build a form of AlexNet, freshly initialised from `seed`."""
+    """Build a form of AlexNet, freshly initialised from `seed`.
+
+    `keras.models.load_model` reads a `.keras` file of it once this module is imported. What it gives has no `config`.
+    """
     return alexnet(spec, seed)
 
 
@@ -40,7 +43,7 @@ def alexnet(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     """
     if spec.init_std:
         kernel_init = keras.initializers.RandomNormal(stddev=spec.init_std, seed=seed)
-    else:
+    else:  # Keras's own `HeNormal` cuts the tails off, PyTorch's does not
         kernel_init = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=seed)
 
     def init(bias: float) -> dict:
@@ -83,6 +86,7 @@ def alexnet(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     return keras.Model(images, head(features(images)), name=spec.name)
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class LocalResponseNorm(layers.Layer):
     """Each value divided by a power of the sum of squares over the maps beside it (Section 3.3).
 

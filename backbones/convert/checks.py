@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from backbones.convert.models import PRECISIONS, dtype_name, precision_of
-from backbones.errors import BackbonesError, require_known
+from backbones.errors import BackbonesError, require_known, shown
 from backbones.spec import Spec
 
 
@@ -65,9 +65,12 @@ def check_names(kind: str, names: Any, known: Iterable[str]) -> list[str]:
         BackbonesError: If not. A string is no list: it would be one of letters.
     """
     known = list(known)
-    wanted = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else []
+    try:
+        wanted = [] if isinstance(names, str) else list(names)
+    except TypeError:  # nothing that has items
+        wanted = []
     if not wanted:
-        raise BackbonesError(f"expected a list of names, such as [{known[0]!r}], not {names!r}")
+        raise BackbonesError(f"expected a list of names, such as [{known[0]!r}], not {shown(names)}")
     for name in wanted:
         require_known(kind, name, known)
     return wanted

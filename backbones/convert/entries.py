@@ -6,6 +6,9 @@ The transposes are here and nowhere else:
 - a dense kernel is out x in in PyTorch, in x out in Keras; after a Flatten its inputs are also in
   another order, since PyTorch flattens C x H x W and Keras H x W x C;
 - everything else keeps its shape, and BatchNorm's weights keep their meaning under other names.
+
+Of a Keras model, what has another kind of layer or flattens maps in another way is refused: in a wrong order
+its weights would still fit.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from backbones.errors import BackbonesError, shown
+
 # Keras's name of a weight -> PyTorch's, where they differ.
 TORCH_NAMES = {
     "kernel": "weight",
@@ -24,6 +29,17 @@ TORCH_NAMES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+
+# The kinds of Keras layers that have a partner in PyTorch, and what their weights are called.
+KINDS = {
+    "Conv2D": ("kernel", "bias"),
+    "Dense": ("kernel", "bias"),
+    "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+
+# A layer of another class may hold weights as its partner does: under PyTorch's names, in PyTorch's layout. No layer of
+# Keras's own calls a weight so.
+OWN = ("weight", "bias")
 
 # PyTorch's counter of BatchNorm steps has no partner in Keras and no influence on what a model computes.
 NOT_CARRIED = "num_batches_tracked"
@@ -45,36 +61,100 @@ class Entry:
 
 
 def keras_entries(model: Any) -> Iterator[Entry]:
-    """All weights of a Keras model."""
+    """All weights of a Keras model.
+
+    Raises:
+        BackbonesError: If there are none yet, or the layout of one in PyTorch is not known.
+    """
+    if not model.built:
+        raise BackbonesError(f"{shown(model.name)} has no weights yet: give it a keras.Input or call it once")
+    for layer in model.layers:
+        _check_layer(layer)
+    within = {id(variable) for layer in model.layers for variable in layer.weights}
+    if outside := [variable.name for variable in model.weights if id(variable) not in within]:
+        raise BackbonesError(f"the weight {shown(outside[0])} belongs to no layer, and so has no partner")
     for layer in model.layers:
         for variable in layer.weights:
             key = f"{layer.name}.{TORCH_NAMES.get(variable.name, variable.name)}"
             yield Entry(key, variable, *_layouts(layer, variable))
 
 
+def _check_layer(layer: Any) -> None:
+    """Refuse weights whose layout in PyTorch is not known, or whose order is another there."""
+    import keras
+
+    names = [variable.name for variable in layer.weights]
+    if not set(names) <= set(_known(layer)) or len(set(names)) < len(names):
+        raise BackbonesError(
+            f"{_said(layer)} has weights whose layout in PyTorch is not known; known are {', '.join(KINDS)}, as "
+            f"layers of the model itself, and layers of your own with PyTorch's {' and '.join(OWN)}"
+        )
+    if not names or isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+        return
+    if any(_flattened(tensor) for tensor in keras.tree.flatten(getattr(layer, "input", []))):
+        raise BackbonesError(f"{_said(layer)} follows a Flatten; of layers with weights, only Dense may")
+
+
+def _known(layer: Any) -> tuple[str, ...]:
+    """What the weights of such a layer may be called."""
+    import keras
+
+    if isinstance(layer, keras.Model):
+        return ()
+    return next(
+        (names for kind, names in KINDS.items() if isinstance(layer, getattr(keras.layers, kind))), OWN
+    )
+
+
+def _said(layer: Any) -> str:
+    return f"{shown(layer.name)} ({type(layer).__name__})"
+
+
 def _layouts(layer: Any, variable: Any) -> tuple[Callable, Callable]:
     import keras
 
-    if variable.name == "kernel" and isinstance(layer, keras.layers.Conv2D):
+    if variable.name != "kernel":
+        return lambda w: w, lambda w: w
+    if isinstance(layer, keras.layers.Conv2D):
         return lambda w: w.transpose(3, 2, 0, 1), lambda w: w.transpose(2, 3, 1, 0)
-    if variable.name == "kernel" and isinstance(layer, keras.layers.Dense):
-        height, width, channels = _flattened(layer) or (1, 1, variable.shape[0])
-        units = variable.shape[1]
-        return (
-            lambda w: w.reshape(height, width, channels, units).transpose(3, 2, 0, 1).reshape(units, -1),
-            lambda w: w.reshape(units, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, units),
-        )
-    return lambda w: w, lambda w: w
+    tensor = getattr(layer, "input", None)
+    if tensor is None:  # in a model that is a class of its own, where any code may come between two layers
+        raise BackbonesError(f"{_said(layer)}: only in a functional or Sequential model is its input known")
+    height, width, channels = _flattened(tensor) or (1, 1, variable.shape[0])
+    units = variable.shape[1]
+    return (
+        lambda w: w.reshape(height, width, channels, units).transpose(3, 2, 0, 1).reshape(units, -1),
+        lambda w: w.reshape(units, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, units),
+    )
 
 
-def _flattened(layer: Any) -> tuple[int, int, int] | None:
-    """The H x W x C that a Flatten made this layer's input from, if one did."""
+def _flattened(tensor: Any) -> tuple[int, int, int] | None:
+    """The H x W x C that a Flatten made a tensor N x features from, if one did.
+
+    Raises:
+        BackbonesError: If its features come from a map in another way, whose order in PyTorch is not known.
+    """
     import keras
+    from keras import layers
 
-    while True:
-        layer = layer.input._keras_history.operation
-        if isinstance(layer, keras.layers.Flatten):
-            shape = layer.input.shape[1:]
-            return shape if len(shape) == 3 else None
-        if layer.weights or isinstance(layer, keras.layers.InputLayer) or len(layer.output.shape) != 2:
-            return None
+    step = tensor._keras_history.operation
+    if len(tensor.shape) != 2 or getattr(step, "weights", None):
+        return None
+    if isinstance(step, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D):
+        return None
+    inputs = keras.tree.flatten(step.input)
+    if all(_is_vector(x) or (len(x.shape) == 2 and not _flattened(x)) for x in inputs):
+        return None
+    if len(inputs) == 1 and inputs[0].shape == tensor.shape:  # an activation, Dropout
+        return _flattened(inputs[0])
+    if isinstance(step, layers.Flatten) and len(inputs[0].shape) == 4 and step.data_format == "channels_last":
+        return inputs[0].shape[1:]
+    raise BackbonesError(
+        f"{_said(step)} leaves features in an order that is not known in PyTorch; known are one Flatten of "
+        f"N x H x W x C, global pooling, and layers that keep the shape"
+    )
+
+
+def _is_vector(tensor: Any) -> bool:
+    """Whether a map has one axis alone that is longer than 1, and so one order in both frameworks."""
+    return len(tensor.shape) > 2 and sum(side != 1 for side in tensor.shape[1:]) <= 1

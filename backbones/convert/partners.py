@@ -75,7 +75,8 @@ def copy_weights(source: Any, target: Any) -> None:
         target: One with the same layer names. Changed in place; it keeps its own precision.
 
     Raises:
-        BackbonesError: If a weight of either has no partner or another shape; `target` is then unchanged.
+        BackbonesError: If a weight of either has no partner or another shape, or one of them is a model that
+            `state` refuses; `target` is then unchanged.
 
     >>> from backbones import create_model
     >>> left, right = (create_model("lenet5", framework, seed=0) for framework in ("torch", "tensorflow"))

@@ -8,7 +8,7 @@ the weights, exactly: a bias before BatchNorm is taken off the running mean, ano
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from backbones.convert.models import config_of, framework_of
 from backbones.convert.state import State, as_state, load_state, outline
-from backbones.errors import BackbonesError, require_known
-from backbones.registry import create_model, find_spec, summarize_spec
+from backbones.errors import BackbonesError, require_known, shown
+from backbones.registry import build, find_spec, resolve, summarize_spec
 from backbones.spec import Spec
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -45,11 +45,16 @@ def from_torchvision(name: str, state_dict: Mapping[str, Any], **options: Any) -
         name: Ours: `"alexnet_owt"` (torchvision calls it `alexnet`), `"vgg11"` to `"vgg19_bn"`, `"resnet18"` to
             `"resnet152"`, `"inception_v3"`.
         state_dict: Of torchvision's model: names -> tensors or arrays.
-        options: As for `create_model`, where the weights are of a changed net: `num_classes=10`.
+        options: Fields of the net's spec, where the weights are of a changed net: `num_classes=10`.
+
+    Returns:
+        A `torch.nn.Module` that takes N x C x H x W and gives logits, N x num_classes.
 
     Raises:
-        BackbonesError: If torchvision has no such net, or a weight is missing, left over or of another shape.
+        BackbonesError: If torchvision has no such net, an option is unknown, or a weight is missing, left over or
+            of another shape; the message names the first.
 
+    >>> from backbones import create_model
     >>> theirs = create_model("resnet18", "torch").state_dict()  # under the same names as torchvision's
     >>> from_torchvision("resnet18", theirs).config.name
     'resnet18'
@@ -58,7 +63,7 @@ def from_torchvision(name: str, state_dict: Mapping[str, Any], **options: Any) -
     weights = as_state(state_dict)
     if name == "inception_v3" and not any(key.lower().startswith("auxlogits") for key in weights):
         options = {"auxiliary": False, **options}
-    model = create_model(name, "torch", **options)
+    model = build(resolve(name, **options), "torch")
     load_state(model, torchvision_state(model, weights))
     return model
 
@@ -73,6 +78,7 @@ def torchvision_state(model: Any, state_dict: Mapping[str, Any]) -> State:
     Raises:
         BackbonesError: If it is none, or its names are neither torchvision's for such a net nor ours.
 
+    >>> from backbones import create_model
     >>> theirs = {"features.0.weight": np.zeros((64, 3, 3, 3)), "features.3.weight": np.zeros((128, 64, 3, 3))}
     >>> list(torchvision_state(create_model("vgg11", "torch", hidden=(8, 8)), theirs))
     ['conv1_1.weight', 'conv2_1.weight']
@@ -87,15 +93,14 @@ def torchvision_state(model: Any, state_dict: Mapping[str, Any]) -> State:
     return weights
 
 
-def _by_number(spec: Spec, keys: Iterable[str]) -> dict[str, str]:
+def _by_number(spec: Spec, weights: State) -> dict[str, str]:
     """Torchvision's `features.N` and `classifier.N` -> our name: both have the same layers in the same order."""
-    theirs = list(dict.fromkeys(_layer(key) for key in keys))
+    theirs = list(dict.fromkeys(map(_layer, weights)))
     ours = [layer.name for layer in summarize_spec(spec).layers if layer.parameters]
-    if strange := [layer for layer in theirs if not re.fullmatch(r"(features|classifier)\.\d+", layer)]:
+    if strange := [key for key in weights if not re.fullmatch(r"(features|classifier)\.\d+", _layer(key))]:
         raise BackbonesError(
-            f"{spec.name} has {len(ours)} layers with weights, {ours[0]} to {ours[-1]}, in torchvision features.N "
-            f"and classifier.N, but the weights are of {len(theirs)}, one of them {strange[0]!r}; "
-            f"are they of another net?"
+            f"{spec.name} has no partner for {shown(strange[0])} of shape {weights[strange[0]].shape}: its layers are "
+            f"{ours[0]} to {ours[-1]}, in torchvision features.N and classifier.N; are the weights of another net?"
         )
     theirs.sort(key=_position)
     # What a longer net has too many keeps its name: `load_state` says what does not fit.
@@ -121,15 +126,15 @@ def from_keras_applications(name: str, keras_model: Any, **options: Any) -> Any:
     Args:
         name: `"vgg16"`, `"vgg19"`, `"resnet50"`, `"resnet101"`, `"resnet152"` or `"inception_v3"`.
         keras_model: Of keras.applications, with its top.
-        options: As for `create_model`, where the model was changed: `num_classes=10`.
+        options: Fields of the net's spec, where the model was changed: `num_classes=10`.
 
     Returns:
         A `keras.Model` that gives logits, without the softmax at the other model's end, and takes what the other
         model's `preprocess_input` gives.
 
     Raises:
-        BackbonesError: If keras.applications has no such net, or a layer is missing, left over or of another
-            shape.
+        BackbonesError: If keras.applications has no such net, an option is unknown, or a layer is missing, left
+            over, of another kind or shape, or without a weight; the message names the first.
 
     >>> import keras
     >>> theirs = keras.applications.ResNet50(weights=None, classes=10)
@@ -141,42 +146,37 @@ def from_keras_applications(name: str, keras_model: Any, **options: Any) -> Any:
         raise BackbonesError(
             f"expected a keras.Model of keras.applications, not a {type(keras_model).__name__} of PyTorch"
         )
-    model = create_model(name, "tensorflow", **{**KERAS_APPLICATIONS[name], **options})
-    layers = _paired(model, keras_model)
-    values = {layer.name: _values(layer, other) for layer, other in layers}
-    _move_conv_biases(layers, values)
-    for layer, _ in layers:
-        for variable in layer.weights:
-            value = values[layer.name][variable.name]
-            if value.shape != tuple(variable.shape):
-                raise BackbonesError(
-                    f"{layer.name}.{variable.name} has shape {value.shape} in keras.applications, "
-                    f"the model wants {tuple(variable.shape)}"
-                )
-    for layer, _ in layers:
+    model = build(resolve(name, **{**KERAS_APPLICATIONS[name], **options}), "tensorflow")
+    ours = [model.get_layer(row.name) for row in summarize_spec(model.config).layers if row.parameters]
+    theirs = [layer for layer in keras_model.layers if layer.weights]
+    named = _named(name, ours, theirs)
+    partners = [named.get(layer.name) for layer in ours]
+    values = {layer.name: _values(layer, other) for layer, other in zip(ours, partners, strict=True)}
+    if extra := [layer for layer in theirs if layer not in partners]:
+        raise BackbonesError(f"{name} has no partner for {_said(extra[0])} of keras.applications")
+    _move_conv_biases(ours, values)
+    for layer in ours:
         for variable in layer.weights:
             variable.assign(values[layer.name][variable.name])
     return model
 
 
-def _paired(model: Any, other: Any) -> list[tuple[Any, Any]]:
-    """Our layers with weights, each with its partner, in the order of the forward pass."""
-    ours = [layer.name for layer in summarize_spec(model.config).layers if layer.parameters]
-    theirs = [layer for layer in other.layers if layer.weights]
-    if model.config.name.startswith("resnet"):
-        named = {_resnet_name(layer.name): layer for layer in theirs}
-    else:
-        # Names say little here, but all layers of one kind are numbered in the order of the forward pass.
-        named = {}
-        for kind in sorted({_kind(layer) for layer in theirs}):
-            mine = [name for name in ours if _kind(model.get_layer(name)) == kind]
-            rest = sorted((layer for layer in theirs if _kind(layer) == kind), key=_number)
-            named.update(zip(mine, rest, strict=False))
-    if missing := [name for name in ours if name not in named]:
-        raise BackbonesError(f"the model of keras.applications has no partner for our {missing[0]}")
-    if len(theirs) != len(ours):
-        raise BackbonesError(f"{model.config.name} has {len(ours)} layers with weights, not {len(theirs)}")
-    return [(model.get_layer(name), named[name]) for name in ours]
+def _named(name: str, ours: list[Any], theirs: list[Any]) -> dict[str, Any]:
+    """Their layers with weights under our names."""
+    if name.startswith("resnet"):
+        return {_resnet_name(layer.name): layer for layer in theirs}
+    # Names say little here, but all layers of one kind are numbered in the order of the forward pass.
+    named: dict[str, Any] = {}
+    for kind in sorted({_kind(layer) for layer in theirs}):
+        mine = [layer.name for layer in ours if _kind(layer) == kind]
+        rest = sorted((layer for layer in theirs if _kind(layer) == kind), key=_number)
+        named.update(zip(mine, rest, strict=False))
+    return named
+
+
+def _said(layer: Any) -> str:
+    shapes = ", ".join(f"{variable.name} {tuple(variable.shape)}" for variable in layer.weights)
+    return f"{shown(layer.name)} ({_kind(layer)}: {shapes})"
 
 
 def _kind(layer: Any) -> str:
@@ -201,18 +201,35 @@ def _resnet_name(name: str) -> str:
 
 
 def _values(layer: Any, other: Any) -> dict[str, NDArray[Any]]:
-    """The other layer's weights for ours: a scale that it lacks is 1, another epsilon goes into the variance."""
+    """The other layer's weights for ours: a scale that it lacks is 1, another epsilon goes into the variance.
+
+    Raises:
+        BackbonesError: If there is no other layer, or one of its weights is missing or of another shape.
+    """
+    if other is None or _kind(other) != _kind(layer):
+        found = f", but {_said(other)}" if other else ""
+        raise BackbonesError(f"the model of keras.applications has no partner for our {_said(layer)}{found}")
     values = {variable.name: np.asarray(variable) for variable in other.weights}
+    if _kind(layer) == "BatchNormalization" and not other.scale:
+        values["gamma"] = np.ones_like(values["moving_mean"])
+    for variable in layer.weights:
+        wanted = tuple(variable.shape)
+        if variable.name not in values:
+            raise BackbonesError(
+                f"{_said(other)} lacks the {variable.name} of our {layer.name}, of shape {wanted}"
+            )
+        if (shape := values[variable.name].shape) != wanted:
+            raise BackbonesError(
+                f"{layer.name}.{variable.name} has shape {shape} in {shown(other.name)}, the model wants {wanted}"
+            )
     if _kind(layer) == "BatchNormalization":
-        values.setdefault("gamma", np.ones_like(values["beta"]))
         values["moving_variance"] = values["moving_variance"] + (other.epsilon - layer.epsilon)
     return values
 
 
-def _move_conv_biases(layers: list[tuple[Any, Any]], values: dict[str, dict[str, NDArray[Any]]]) -> None:
+def _move_conv_biases(layers: list[Any], values: dict[str, dict[str, NDArray[Any]]]) -> None:
     """BatchNorm takes the mean off again that a bias before it adds: take the bias off the running mean."""
-    for (layer, _), (norm, _) in pairwise(layers):
+    for layer, norm in pairwise(layers):
         if _kind(norm) == "BatchNormalization" and "bias" in values[layer.name]:
-            values[norm.name]["moving_mean"] = values[norm.name]["moving_mean"] - values[layer.name].pop(
-                "bias"
-            )
+            bias = values[layer.name].pop("bias")
+            values[norm.name]["moving_mean"] = values[norm.name]["moving_mean"] - bias

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backbones.convert.entries import NOT_CARRIED, keras_entries, torch_entries
 from backbones.convert.models import HALF, dtype_name, framework_of
-from backbones.errors import BackbonesError
+from backbones.errors import BackbonesError, shown
 
 State = dict[str, NDArray[Any]]
 """A model's weights: NumPy arrays under PyTorch's names, in PyTorch's layout."""
@@ -25,6 +25,18 @@ def state(model: Any) -> State:
     """A model's weights as NumPy arrays (copies), under PyTorch's names and in PyTorch's layout.
 
     Weights in half precision come as float32, which holds them exactly.
+
+    Args:
+        model: A `torch.nn.Module` or a `keras.Model`. A Keras model of your own may have weights in Conv2D, Dense and
+            BatchNormalization, and in layers of your own that hold `weight` and `bias` as PyTorch does; a Dense
+            layer may follow one Flatten of a map.
+
+    Returns:
+        Name -> array of the shape that the weight has in PyTorch: out x in x k x k of a convolution.
+
+    Raises:
+        BackbonesError: If it is no model, or one whose weights have no known layout in PyTorch; the message names
+            the layer.
 
     >>> from backbones import create_model
     >>> state(create_model("lenet5", "tensorflow", seed=0))["conv2.weight"].shape
@@ -65,7 +77,7 @@ def as_state(weights: Any) -> State:
             f"not {type(weights).__name__}"
         )
     if strange := [key for key in weights if not isinstance(key, str)]:
-        raise BackbonesError(f"weights go by names such as 'fc.weight', not by {strange[0]!r}")
+        raise BackbonesError(f"weights go by names such as 'fc.weight', not by {shown(strange[0])}")
     return {key: _array(key, value) for key, value in weights.items() if not key.endswith(NOT_CARRIED)}
 
 
@@ -78,7 +90,7 @@ def _array(key: str, value: Any) -> NDArray[Any]:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # sparse, quantized, without values, ragged
         reason = str(error).partition("\n")[0]
-        raise BackbonesError(f"{key!r} is no plain tensor or array of numbers: {reason}") from error
+        raise BackbonesError(f"{shown(key)} is no plain tensor or array of numbers: {reason}") from error
     # Bytes in this machine's order, in which PyTorch wants them.
     dtype = np.dtype(np.float32) if array.dtype.name in HALF else array.dtype.newbyteorder("=")
     return array.astype(dtype, copy=False)
@@ -92,8 +104,8 @@ def load_state(model: Any, weights: Mapping[str, Any]) -> None:
         weights: Under PyTorch's names and in PyTorch's layout: arrays, or tensors of PyTorch.
 
     Raises:
-        BackbonesError: If one is of another shape or another kind of number, missing or left over; the model is
-            then unchanged.
+        BackbonesError: If one is of another shape or another kind of number, missing or left over, or the model is
+            one that `state` refuses; it is then unchanged.
 
     >>> from backbones import create_model
     >>> model, other = (create_model("lenet5", "torch", seed=seed) for seed in (0, 1))
@@ -119,17 +131,21 @@ def _check(model: Any, given: State) -> None:
     wanted = outline(model)
     for key in (key for key in wanted if key in given):
         if given[key].shape != wanted[key].shape:
-            raise BackbonesError(f"{key!r} has shape {given[key].shape}, the model wants {wanted[key].shape}")
+            raise BackbonesError(
+                f"{shown(key)} has shape {given[key].shape}, the model wants {wanted[key].shape}"
+            )
         if given[key].dtype.kind != wanted[key].dtype.kind:
-            raise BackbonesError(f"{key!r} holds {given[key].dtype}, the model wants {wanted[key].dtype}")
+            raise BackbonesError(
+                f"{shown(key)} holds {given[key].dtype}, the model wants {wanted[key].dtype}"
+            )
     if missing := [key for key in wanted if key not in given]:
         raise BackbonesError(
-            f"the weights lack {missing[0]!r} of shape {wanted[missing[0]].shape}, which the model has "
+            f"the weights lack {shown(missing[0])} of shape {wanted[missing[0]].shape}, which the model has "
             f"({len(missing)} lacking){_hint(model, missing)}"
         )
     if extra := [key for key in given if key not in wanted]:
         raise BackbonesError(
-            f"the model has no {extra[0]!r} of shape {given[extra[0]].shape}, which the weights hold "
+            f"the model has no {shown(extra[0])} of shape {given[extra[0]].shape}, which the weights hold "
             f"({len(extra)} too many)"
         )
 

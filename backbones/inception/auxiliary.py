@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class WithAuxiliary(keras.Model):
     """In training it gives the logits and those of each head, in evaluation the logits alone.
 
-    `fit` works as for any model: the loss is the main head's plus `config.auxiliary_weight` times each other
-    head's (Szegedy et al. 2014, Section 5); metrics look at the main head alone.
+    `fit` works as for any model: the loss is the main head's plus `auxiliary_weight` times each other head's
+    (Szegedy et al. 2014, Section 5), each as Keras works it out; metrics look at the main head alone.
 
     >>> import numpy as np
     >>> from backbones import create_model
@@ -18,6 +21,16 @@ class WithAuxiliary(keras.Model):
     >>> len(net(images, training=True)), tuple(net(images).shape)
     (3, (1, 10))
     """
+
+    # `*args` and `**kwargs` tell Keras that it may build the model from a file as it does its own. The default is the
+    # paper's (Section 5), for `keras.models.clone_model`, which hands on inputs and outputs alone.
+    def __init__(self, *args: Any, auxiliary_weight: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.auxiliary_weight = auxiliary_weight
+
+    def get_config(self) -> dict[str, Any]:
+        """What a `.keras` file holds of it."""
+        return {**super().get_config(), "auxiliary_weight": self.auxiliary_weight}
 
     def call(self, inputs, training=False, mask=None):
         """N x H x W x C -> N x classes; in training, a tuple of such."""
@@ -28,8 +41,12 @@ class WithAuxiliary(keras.Model):
         """The sum of all heads' losses, the auxiliary ones weighted."""
         logits, *heads = y_pred if isinstance(y_pred, tuple) else (y_pred,)
         loss = super().compute_loss(x, y, logits, sample_weight, training)
+        penalties = sum(
+            self.losses
+        )  # what regularises the weights is in Keras's loss each time, and counts once
         for head in heads:
-            loss = loss + self.config.auxiliary_weight * self.loss(y, head)
+            of_head = super().compute_loss(x, y, head, sample_weight, training) - penalties
+            loss = loss + self.auxiliary_weight * of_head
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

@@ -59,11 +59,11 @@ class GoogLeNetSpec(Spec):
 
     blocks: tuple[Block, ...]
     small_images: bool = False
-    stem: tuple[int, ...] = (64, 64, 192)
+    stem: tuple[int, ...] = (64, 64, 192)  # Table 1
     batch_norm: bool = False
-    dropout: Share = 0.4
-    auxiliary: bool = True
-    auxiliary_weight: NotNegative = 0.3
+    dropout: Share = 0.4  # Table 1
+    auxiliary: bool = True  # Section 5
+    auxiliary_weight: NotNegative = 0.3  # Section 5
 
     @property
     def heads(self) -> tuple[str, ...]:

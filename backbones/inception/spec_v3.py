@@ -36,15 +36,16 @@ class InceptionV3Spec(Spec):
     stem: tuple[Conv, ...]
     pooled: tuple[str, str]
     blocks: tuple[Block, ...]
-    dropout: Share = 0.5
-    auxiliary: bool = True
-    auxiliary_weight: NotNegative = 0.3
-    pool_counts_padding: bool = True
+    dropout: Share = 0.5  # torchvision's; the authors' published code has 0.2
+    auxiliary: bool = True  # Section 4: it regularises
+    auxiliary_weight: NotNegative = 0.3  # GoogLeNet's (Szegedy et al. 2014, Section 5); the paper gives none
+    pool_counts_padding: bool = True  # so that torchvision's weights give what they give there
 
 
-EPSILON = 1e-3  # of every BatchNorm
+# Of every BatchNorm. The paper gives none: it is that of the authors' code, torchvision and Keras.
+EPSILON = 1e-3
 
-# The auxiliary head: 5 x 5 means, 3 apart, then these two.
+# The auxiliary head: 5 x 5 means, 3 apart, as in GoogLeNet (Szegedy et al. 2014, Section 5), then these two.
 HEAD = (
     Conv(name="conv0", channels=128),
     Conv(name="conv1", channels=768, kernel=5, same=False),

@@ -21,7 +21,10 @@ from backbones.inception.tensorflow_v3 import inception_v3
 
 
 def build(spec: GoogLeNetSpec | InceptionV3Spec, seed: keras.random.SeedGenerator) -> keras.Model:
-    """Build a form of Inception, freshly initialised from `seed`."""
+    """Build a form of Inception, freshly initialised from `seed`.
+
+    `keras.models.load_model` reads a `.keras` file of it once this module is imported. What it gives has no `config`.
+    """
     return inception_v3(spec, seed) if isinstance(spec, InceptionV3Spec) else googlenet(spec, seed)
 
 
@@ -43,25 +46,33 @@ def googlenet(spec: GoogLeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mo
     >>> googlenet(GOOGLENET_MINI, keras.random.SeedGenerator(0)).outputs[0].shape
     (None, 10)
     """
+    # Keras's own `HeNormal` cuts the tails off, PyTorch's does not.
     init = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=seed)
 
+    def features_and_heads(x):
+        heads = []
+        x = small_stem(x, spec, init) if spec.small_images else stem(x, spec, init)
+        for block in spec.blocks:
+            # N x 28 x 28 x 480 after 3b, N x 14 x 14 x 832 after 4e, N x 7 x 7 x 1024 after 5b
+            x = inception(x, spec, block, init)
+            if block.name in spec.heads:
+                heads.append(auxiliary(x, spec, init, seed, f"aux{block.name[-2:]}"))
+            if block.pool:
+                x = halve(x, f"pool{block.name[-2:]}")
+        return x, heads
+
+    def head(x):
+        x = layers.GlobalAveragePooling2D(keepdims=True, name="avgpool")(x)  # N x 1 x 1 x 1024
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dropout(spec.dropout, seed=number(seed), name="drop")(x)
+        return layers.Dense(spec.num_classes, kernel_initializer=init, name="fc")(x)  # N x 1000
+
     images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
-    x = small_stem(images, spec, init) if spec.small_images else stem(images, spec, init)
-    heads = []
-    for block in spec.blocks:
-        # N x 28 x 28 x 480 after 3b, N x 14 x 14 x 832 after 4e, N x 7 x 7 x 1024 after 5b
-        x = inception(x, spec, block, init)
-        if block.name in spec.heads:
-            heads.append(auxiliary(x, spec, init, seed, f"aux{block.name[-2:]}"))
-        if block.pool:
-            x = halve(x, f"pool{block.name[-2:]}")
-    x = layers.GlobalAveragePooling2D(keepdims=True, name="avgpool")(x)  # N x 1 x 1 x 1024
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dropout(spec.dropout, seed=number(seed), name="drop")(x)
-    logits = layers.Dense(spec.num_classes, kernel_initializer=init, name="fc")(x)  # N x 1000
+    x, heads = features_and_heads(images)
     if not heads:
-        return keras.Model(images, logits, name=spec.name)
-    return WithAuxiliary(images, [logits, *heads], name=spec.name)
+        return keras.Model(images, head(x), name=spec.name)
+    outputs = [head(x), *heads]
+    return WithAuxiliary(images, outputs, auxiliary_weight=spec.auxiliary_weight, name=spec.name)
 
 
 def stem(x, spec: GoogLeNetSpec, init):
@@ -85,6 +96,9 @@ def halve(x, name: str):
     """3 x 3 max-pooling with stride 2, whose last window may hang over the border.
 
     "same" would begin before the first pixel where the map's side is odd.
+
+    Shape:
+        N x H x W x C -> N x H/2 x W/2 x C, rounded down.
     """
     if x.shape[1] % 2:
         return layers.MaxPooling2D(3, 2, name=name)(x)
@@ -106,6 +120,7 @@ def conv(x, spec: GoogLeNetSpec, channels: int, kernel: int, init, name: str, st
         name=f"{name}.conv",
     )(x)  # fmt: skip
     if spec.batch_norm:
+        # PyTorch's numbers: Keras's own are 0.99 and 1e-3.
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn")(x)
     return layers.ReLU(name=f"{name}.relu")(x)
 

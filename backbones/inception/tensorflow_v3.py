@@ -32,27 +32,35 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
     >>> inception_v3(INCEPTION_V3, keras.random.SeedGenerator(0)).outputs[0].shape
     (None, 1000)
     """
+    # Keras's own `HeNormal` cuts the tails off, PyTorch's does not.
     init = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=seed)
 
-    x = images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
-    for step in spec.stem:
-        x = conv(x, step, init, step.name)  # to N x 147 x 147 x 64
-        if step.name in spec.pooled:
-            # N x 73 x 73 x 64, N x 35 x 35 x 192
-            x = layers.MaxPooling2D(3, 2, name=f"maxpool{spec.pooled.index(step.name) + 1}")(x)
-    heads = []
-    for part in spec.blocks:
-        # N x 35 x 35 x 288 after 5d, N x 17 x 17 x 768 after 6e, N x 8 x 8 x 2048 after 7c
-        x = block(x, spec, part, init)
-        if part.head and spec.auxiliary:
-            heads.append(auxiliary(x, spec, init))
-    x = layers.GlobalAveragePooling2D(keepdims=True, name="avgpool")(x)  # N x 1 x 1 x 2048
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dropout(spec.dropout, seed=number(seed), name="dropout")(x)
-    logits = layers.Dense(spec.num_classes, kernel_initializer=init, name="fc")(x)  # N x 1000
+    def features_and_heads(x):
+        heads = []
+        for step in spec.stem:
+            x = conv(x, step, init, step.name)  # to N x 147 x 147 x 64
+            if step.name in spec.pooled:
+                # N x 73 x 73 x 64, N x 35 x 35 x 192
+                x = layers.MaxPooling2D(3, 2, name=f"maxpool{spec.pooled.index(step.name) + 1}")(x)
+        for part in spec.blocks:
+            # N x 35 x 35 x 288 after 5d, N x 17 x 17 x 768 after 6e, N x 8 x 8 x 2048 after 7c
+            x = block(x, spec, part, init)
+            if part.head and spec.auxiliary:
+                heads.append(auxiliary(x, spec, init))
+        return x, heads
+
+    def head(x):
+        x = layers.GlobalAveragePooling2D(keepdims=True, name="avgpool")(x)  # N x 1 x 1 x 2048
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dropout(spec.dropout, seed=number(seed), name="dropout")(x)
+        return layers.Dense(spec.num_classes, kernel_initializer=init, name="fc")(x)  # N x 1000
+
+    images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
+    x, heads = features_and_heads(images)
     if not heads:
-        return keras.Model(images, logits, name=spec.name)
-    return WithAuxiliary(images, [logits, *heads], name=spec.name)
+        return keras.Model(images, head(x), name=spec.name)
+    outputs = [head(x), *heads]
+    return WithAuxiliary(images, outputs, auxiliary_weight=spec.auxiliary_weight, name=spec.name)
 
 
 def conv(x, step: table.Conv, init, name: str):
@@ -96,7 +104,11 @@ def block(x, spec: InceptionV3Spec, part: table.Block, init):
 
 
 def mean(x, spec: InceptionV3Spec, name: str):
-    """3 x 3 average pooling. Keras leaves its own padding out of the mean; zeros put there before count."""
+    """3 x 3 average pooling. Keras leaves its own padding out of the mean; zeros put there before count.
+
+    Shape:
+        N x H x W x C to the same shape.
+    """
     if spec.pool_counts_padding:
         x = layers.ZeroPadding2D(1, name=f"{name}.pad")(x)
         return layers.AveragePooling2D(3, 1, name=name)(x)

@@ -73,7 +73,7 @@ class GoogLeNet(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to the last feature map: N x 3 x 224 x 224 -> N x 1024 x 7 x 7."""
-        return self._features_and_heads(x)[0]
+        return self._features_and_heads(x, with_heads=False)[0]
 
     def forward_head(self, x: Tensor) -> Tensor:
         """The last feature map to logits: N x 1024 x 7 x 7 -> N x 1000."""
@@ -81,16 +81,16 @@ class GoogLeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Images to logits: N x 3 x 224 x 224 -> N x 1000; in training, a tuple with those of each head."""
-        x, heads = self._features_and_heads(x)
+        x, heads = self._features_and_heads(x, with_heads=self.training)
         logits = self.forward_head(x)
         return (logits, *heads) if heads else logits
 
-    def _features_and_heads(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _features_and_heads(self, x: Tensor, with_heads: bool) -> tuple[Tensor, list[Tensor]]:
         heads = []
         x = self.stem(x)
         for block in self.spec.blocks:
             x = self.get_submodule(block.name)(x)
-            if self.training and block.name in self.spec.heads:
+            if with_heads and block.name in self.spec.heads:
                 heads.append(self.get_submodule(f"aux{block.name[-2:]}")(x))
             if block.pool:
                 x = self.get_submodule(f"pool{block.name[-2:]}")(x)
@@ -119,12 +119,20 @@ def small_stem(spec: GoogLeNetSpec) -> nn.Sequential:
 
 
 def halve() -> nn.Module:
-    """3 x 3 max-pooling with stride 2, whose last window may hang over the border."""
+    """3 x 3 max-pooling with stride 2, whose last window may hang over the border.
+
+    Shape:
+        N x C x H x W -> N x C x H/2 x W/2, rounded down.
+    """
     return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
 def response_norm() -> nn.Module:
-    """AlexNet's. PyTorch divides alpha by the number of neighbours, the paper does not."""
+    """AlexNet's. PyTorch divides alpha by the number of neighbours, the paper does not.
+
+    Shape:
+        N x C x H x W to the same shape.
+    """
     return nn.LocalResponseNorm(NEIGHBOURS, ALPHA * NEIGHBOURS, BETA, K)
 
 

@@ -58,7 +58,7 @@ class InceptionV3(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to the last feature map: N x 3 x 299 x 299 -> N x 2048 x 8 x 8."""
-        return self._features_and_heads(x)[0]
+        return self._features_and_heads(x, with_heads=False)[0]
 
     def forward_head(self, x: Tensor) -> Tensor:
         """The last feature map to logits: N x 2048 x 8 x 8 -> N x 1000."""
@@ -66,11 +66,11 @@ class InceptionV3(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Images to logits: N x 3 x 299 x 299 -> N x 1000; in training, a tuple with those of the head."""
-        x, heads = self._features_and_heads(x)
+        x, heads = self._features_and_heads(x, with_heads=self.training)
         logits = self.forward_head(x)
         return (logits, *heads) if heads else logits
 
-    def _features_and_heads(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _features_and_heads(self, x: Tensor, with_heads: bool) -> tuple[Tensor, list[Tensor]]:
         heads = []
         pools = iter((self.maxpool1, self.maxpool2))
         for conv in self.spec.stem:
@@ -79,7 +79,7 @@ class InceptionV3(nn.Module):
                 x = next(pools)(x)
         for block in self.spec.blocks:
             x = self.get_submodule(block.name)(x)
-            if self.training and block.head and self.spec.auxiliary:
+            if with_heads and block.head and self.spec.auxiliary:
                 heads.append(self.auxlogits(x))
         return x, heads
 

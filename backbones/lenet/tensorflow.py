@@ -17,7 +17,10 @@ from backbones.lenet.spec import (
 
 
 def build(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
-    """Build the form of LeNet-5 that `spec` names, freshly initialised from `seed`."""
+    """Build the form of LeNet-5 that `spec` names, freshly initialised from `seed`.
+
+    `keras.models.load_model` reads a `.keras` file of it once this module is imported. What it gives has no `config`.
+    """
     return lenet5_1998(spec, seed) if spec.name == LENET5_1998.name else lenet5(spec, seed)
 
 
@@ -113,10 +116,14 @@ def lenet5_1998(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mode
     return keras.Model(images, head(features(images)), name=spec.name)
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class UniformOverFanIn(keras.initializers.Initializer):
-    """Uniform in [-2.4 / fan_in, 2.4 / fan_in] (Appendix A). The last axis of a kernel is its output."""
+    """Uniform in [-2.4 / fan_in, 2.4 / fan_in] (Appendix A). The last axis of a kernel is its output.
 
-    def __init__(self, seed: keras.random.SeedGenerator) -> None:
+    A `.keras` file has no seed: it holds the weights.
+    """
+
+    def __init__(self, seed: keras.random.SeedGenerator | None = None) -> None:
         self.seed = seed
 
     def __call__(self, shape, dtype=None):
@@ -128,14 +135,20 @@ class UniformOverFanIn(keras.initializers.Initializer):
         return keras.random.uniform(shape, -bound, bound, dtype=dtype, seed=self.seed)
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class ScaledTanh(layers.Layer):
-    """The squashing function A tanh(S a), LeCun et al. 1998, Eq. 6 and Appendix A."""
+    """The squashing function A tanh(S a), LeCun et al. 1998, Eq. 6 and Appendix A.
+
+    Shape:
+        Any shape to the same shape.
+    """
 
     def call(self, x):
         """Any shape to the same shape."""
         return SQUASH_AMPLITUDE * ops.tanh(SQUASH_SLOPE * x)
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class Subsampling(layers.Layer):
     """S2 and S4: each window's sum, times one weight, plus one bias, per map (Section II.B).
 
@@ -143,9 +156,13 @@ class Subsampling(layers.Layer):
         N x H x W x C -> N x H/k x W/k x C.
     """
 
-    def __init__(self, kernel: int, seed: keras.random.SeedGenerator, **kwargs) -> None:
+    def __init__(self, kernel: int, seed: keras.random.SeedGenerator | None = None, **kwargs) -> None:
         super().__init__(**kwargs)
         self.kernel, self.seed = kernel, seed
+
+    def get_config(self):
+        """What a `.keras` file holds of it, beside the weights."""
+        return {**super().get_config(), "kernel": self.kernel}
 
     def build(self, input_shape) -> None:
         """Make the weights: one weight and one bias per map."""
@@ -160,6 +177,7 @@ class Subsampling(layers.Layer):
         return total * self.weight + self.bias
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class PartialConv(layers.Layer):
     """C3: a convolution in which each output map sees only some input maps (Table I).
 
@@ -169,10 +187,16 @@ class PartialConv(layers.Layer):
         N x H x W x C -> N x (H - k + 1) x (W - k + 1) x (maps of the table); weight pairs x k x k.
     """
 
-    def __init__(self, connections, kernel: int, seed: keras.random.SeedGenerator, **kwargs) -> None:
+    def __init__(
+        self, connections, kernel: int, seed: keras.random.SeedGenerator | None = None, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.connections, self.kernel, self.seed = connections, kernel, seed
         self.pairs = [(out, inp) for out, inputs in enumerate(connections) for inp in inputs]
+
+    def get_config(self):
+        """What a `.keras` file holds of it, beside the weights."""
+        return {**super().get_config(), "connections": self.connections, "kernel": self.kernel}
 
     def build(self, input_shape) -> None:
         """Make the weights: one kernel per pair, one bias per output map."""
@@ -192,6 +216,7 @@ class PartialConv(layers.Layer):
         return ops.conv(x, kernel) + self.bias
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class RBF(layers.Layer):
     """The output layer: minus the squared distance to each class's fixed prototype (Eq. 7).
 
@@ -202,6 +227,10 @@ class RBF(layers.Layer):
     def __init__(self, weight: list[list[float]], **kwargs) -> None:
         super().__init__(**kwargs)
         self.prototypes = weight
+
+    def get_config(self):
+        """What a `.keras` file holds of it, beside the weights."""
+        return {**super().get_config(), "weight": self.prototypes}
 
     def build(self, input_shape) -> None:
         """Make the fixed weights."""

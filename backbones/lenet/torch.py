@@ -143,7 +143,11 @@ class LeNet51998(nn.Module):
 
 
 class ScaledTanh(nn.Module):
-    """The squashing function A tanh(S a), LeCun et al. 1998, Eq. 6 and Appendix A."""
+    """The squashing function A tanh(S a), LeCun et al. 1998, Eq. 6 and Appendix A.
+
+    Shape:
+        Any shape to the same shape.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same shape."""

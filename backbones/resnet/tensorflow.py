@@ -9,7 +9,10 @@ from backbones.resnet.spec import EXPANSION, ResNetSpec, stride_of
 
 
 def build(spec: ResNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
-    """Build a form of ResNet, freshly initialised from `seed`."""
+    """Build a form of ResNet, freshly initialised from `seed`.
+
+    `keras.models.load_model` reads a `.keras` file of it once this module is imported. What it gives has no `config`.
+    """
     return resnet(spec, seed)
 
 
@@ -92,7 +95,11 @@ def bottleneck(x, spec: ResNetSpec, channels: int, stride: int, init, name: str)
 
 
 def downsample(x, spec: ResNetSpec, outputs: int, stride: int, init, name: str):
-    """What leads around a block: nothing to compute where the map keeps its shape (Section 3.2)."""
+    """What leads around a block: nothing to compute where the map keeps its shape (Section 3.2).
+
+    Shape:
+        N x H x W x C -> N x H/stride x W/stride x outputs.
+    """
     if stride == 1 and x.shape[-1] == outputs:
         return x
     if spec.shortcut == "padding":
@@ -100,6 +107,7 @@ def downsample(x, spec: ResNetSpec, outputs: int, stride: int, init, name: str):
     return batch_norm(conv(x, outputs, 1, stride, init, f"{name}.0"), f"{name}.1")
 
 
+@keras.saving.register_keras_serializable(package="backbones")
 class PadShortcut(layers.Layer):
     """Option A of Section 4.1: every second pixel, and maps of zeros behind those that are there.
 
@@ -111,6 +119,10 @@ class PadShortcut(layers.Layer):
         super().__init__(**kwargs)
         self.channels, self.stride = channels, stride
 
+    def get_config(self):
+        """What a `.keras` file holds of it."""
+        return {**super().get_config(), "channels": self.channels, "stride": self.stride}
+
     def call(self, x):
         """N x H x W x C -> N x H/stride x W/stride x channels."""
         x = x[:, :: self.stride, :: self.stride, :]
@@ -118,7 +130,11 @@ class PadShortcut(layers.Layer):
 
 
 def conv(x, channels: int, kernel: int, stride: int, init, name: str):
-    """A convolution without bias, padded by kernel // 2 on every side."""
+    """A convolution without bias, padded by kernel // 2 on every side.
+
+    Shape:
+        N x H x W x C -> N x H/stride x W/stride x channels.
+    """
     padding = "same"
     if stride > 1 and kernel > 1:
         # Keras's own padding of strided windows is not even on both sides.
@@ -129,7 +145,11 @@ def conv(x, channels: int, kernel: int, stride: int, init, name: str):
 
 
 def batch_norm(x, name: str):
-    """BatchNorm with PyTorch's numbers: Keras's own are 0.99 and 1e-3."""
+    """BatchNorm with PyTorch's numbers: Keras's own are 0.99 and 1e-3.
+
+    Shape:
+        N x H x W x C to the same shape.
+    """
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 

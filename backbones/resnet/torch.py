@@ -137,7 +137,11 @@ class Bottleneck(nn.Module):
 
 
 def downsample(spec: ResNetSpec, inputs: int, outputs: int, stride: int) -> nn.Module | None:
-    """What leads around a block: nothing to compute where the map keeps its shape (Section 3.2)."""
+    """What leads around a block: nothing to compute where the map keeps its shape (Section 3.2).
+
+    Shape:
+        N x C x H x W -> N x outputs x H/stride x W/stride.
+    """
     if spec.shortcut == "none" or (stride == 1 and inputs == outputs):
         return None
     if spec.shortcut == "padding":

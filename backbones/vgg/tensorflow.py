@@ -10,7 +10,10 @@ from backbones.vgg.spec import KERNEL, POOL, VGGSpec
 
 
 def build(spec: VGGSpec, seed: keras.random.SeedGenerator) -> keras.Model:
-    """Build a form of VGG, freshly initialised from `seed`."""
+    """Build a form of VGG, freshly initialised from `seed`.
+
+    `keras.models.load_model` reads a `.keras` file of it. What it gives has no `config`.
+    """
     return vgg(spec, seed)
 
 
@@ -31,6 +34,7 @@ def vgg(spec: VGGSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     >>> vgg(VGG_MINI, keras.random.SeedGenerator(0)).output.shape
     (None, 10)
     """
+    # Keras's own `HeNormal` cuts the tails off, PyTorch's does not.
     init = {
         "kernel_initializer": keras.initializers.VarianceScaling(
             2.0, "fan_in", "untruncated_normal", seed=seed

@@ -92,7 +92,7 @@ def open_kept(config, made_of: dict[str, str]) -> bool:
     """Put the kept site in the server's place, if it was made of the same."""
     global references
     file = _kept(config) / "kept.json"
-    kept = json.loads(file.read_text()) if file.exists() else {"made_of": None}
+    kept: dict = json.loads(file.read_text()) if file.exists() else {"made_of": None}
     if kept["made_of"] != made_of:
         return False
     shutil.copytree(file.parent / "site", config.site_dir, dirs_exist_ok=True)
