@@ -1,4 +1,4 @@
-"""What the design pages draw from the records of `benchmarks.ablations`: tables, figures, numbers in prose."""
+"""What pages and notebooks draw from the records of `benchmarks.ablations`: tables, figures, numbers in prose."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def cost(topic: str, label: str, of: str = "parameters") -> str:
 def gap(topic: str, more: str, less: str, measure: str = "validation_accuracy") -> str:
     """By how much the first variant is above the second; the build stops if it is not so in every pair of runs.
 
-    A pair shares framework, seed and batches. Six pairs that agree by chance alone are rare: one time in 32.
+    A pair shares framework, seed and batches. Six pairs that agree by chance alone are rare: one time in 32. Of a
+    family's study, there are two pairs of one seed.
     """
     found = _pairs(topic, more, less, measure)
     assert min(found) > 0, f"{topic}: {more} is not always above {less} in {measure}: {found}"
@@ -83,14 +84,17 @@ def _pairs(topic: str, one: str, other: str, measure: str) -> list[float]:
 
 
 def _difference(found: list[float], measure: str) -> str:
-    """Mean and standard deviation."""
-    if measure.endswith("_loss"):
-        return f"{mean(found):.2f} ± {stdev(found):.2f}"
-    return f"{mean(found):.1f} ± {stdev(found):.1f} points"
+    return _spread(found, 2) if measure.endswith("_loss") else f"{_spread(found, 1)} points"
 
 
-def _spread(values: list[float]) -> str:
-    return f"{100 * mean(values):.1f} ± {100 * stdev(values):.1f} %" if values else "did not train"
+def _spread(values: list[float], digits: int) -> str:
+    """Mean and standard deviation, where one run does not stand alone."""
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{spread}"
+
+
+def _accuracy(values: list[float]) -> str:
+    return f"{_spread([100 * value for value in values], 1)} %" if values else "did not train"
 
 
 def ablation(topic: str) -> str:
@@ -98,7 +102,7 @@ def ablation(topic: str) -> str:
     record = _record(topic)
     rows = []
     for label, variant in record["variants"].items():
-        accuracies = [_spread(_values(topic, label, "validation_accuracy", f)) for f in FRAMEWORK_LABELS]
+        accuracies = [_accuracy(_values(topic, label, "validation_accuracy", f)) for f in FRAMEWORK_LABELS]
         training, seconds = _values(topic, label, "train_accuracy"), _values(topic, label, "seconds")
         rows.append(
             [
@@ -122,10 +126,11 @@ def ablation(topic: str) -> str:
     table = tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
     seeds = {run["seed"] for variant in record["variants"].values() for run in variant["runs"]}
     epochs = {variant["recipe"]["epochs"] for variant in record["variants"].values()}
+    of = f"mean and standard deviation of {len(seeds)} seeds" if len(seeds) > 1 else "one run"
     note = (
-        f"Accuracy on {record['validation_images']:,} validation images of Fashion-MNIST: mean and standard deviation "
-        f"of {len(seeds)} seeds in each framework, trained on {record['images']:,} images for "
-        f"{' or '.join(map(str, sorted(epochs)))} epochs. `python -m benchmarks.ablations {topic}` runs it again."
+        f"Accuracy on {record['validation_images']:,} validation images of Fashion-MNIST: {of} in each framework, "
+        f"trained on {record['images']:,} images for {' or '.join(map(str, sorted(epochs)))} epochs, each on one "
+        f"core beside others. `python -m benchmarks.ablations {topic}` runs it again."
     )
     return f"{ablation_figure(topic)}\n\n{table}\n\n{note}"
 

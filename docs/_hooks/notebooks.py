@@ -5,6 +5,7 @@ mkdocs-jupyter finds the notebooks and turns their outputs into HTML. This hook 
 - they run side by side before the first page is built, and a cell that fails stops the build: see `running.py`;
 - text and code go through the site's own Markdown, so that links are checked and mathematics, admonitions, contents
   and copy buttons work as elsewhere (`render`);
+- a comment `<!-- recorded: vgg -->` gives way to the record of that study, which takes too long for a notebook;
 - figures leave the page for files of their own, one per colour scheme (`move_figures`);
 - the site is built beside the last good one and takes its place only when all went well (`on_shutdown`).
 """
@@ -24,6 +25,7 @@ from typing import Any
 import mkdocs_jupyter.nbconvert2
 import mkdocs_jupyter.plugin
 import nbformat
+from ablations import ablation
 from address import repository_address
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -37,6 +39,7 @@ from traitlets.config import Config
 log = logging.getLogger("mkdocs.plugins.notebooks")
 
 CELL_BREAK = "<!-- cell -->"
+RECORDED = re.compile(r"<!-- recorded: (\w+) -->")
 FIGURE = re.compile(r'<figure class="notebook-figure" data-alt="(.*?)" data-svg="(.*?)"></figure>', re.DOTALL)
 INK, INK_ON_DARK = "#000000", "#e2e4e9"
 
@@ -126,6 +129,7 @@ def render(page: Page, config, files, convert) -> None:
         cell.source if cell.cell_type == "markdown" else f"~~~~~python\n{cell.source}\n~~~~~"
         for cell in notebook.cells
     )
+    page.markdown = RECORDED.sub(lambda topic: ablation(topic[1]), page.markdown)
     Page.render(page, config, files)
     assert page.content is not None
     pieces[:] = page.content.split(CELL_BREAK)
