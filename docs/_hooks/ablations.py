@@ -73,7 +73,7 @@ def undecided(topic: str, one: str, other: str, measure: str = "validation_accur
     assert min(found) <= 0 <= max(found), (
         f"{topic}: {one} and {other} differ in every pair in {measure}: {found}"
     )
-    return f"{mean(found):+.1f} ± {stdev(found):.1f} points"
+    return f"{_spread(found, 1, sign='+')} points"
 
 
 def _pairs(topic: str, one: str, other: str, measure: str) -> list[float]:
@@ -87,10 +87,11 @@ def _difference(found: list[float], measure: str) -> str:
     return _spread(found, 2) if measure.endswith("_loss") else f"{_spread(found, 1)} points"
 
 
-def _spread(values: list[float], digits: int) -> str:
-    """Mean and standard deviation, where one run does not stand alone."""
-    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{spread}"
+def _spread(values: list[float], digits: int, sign: str = "") -> str:
+    """Mean and standard deviation; of two values, which have none to speak of, both."""
+    if len(values) > 2:
+        return f"{mean(values):{sign}.{digits}f} ± {stdev(values):.{digits}f}"
+    return " to ".join(dict.fromkeys(f"{value:{sign}.{digits}f}" for value in sorted(values)))
 
 
 def _accuracy(values: list[float]) -> str:
