@@ -142,9 +142,14 @@ def reached(model: str, dataset: str) -> str:
     """A sentence part that says what both frameworks reached."""
     runs = _by_framework(model, dataset)
     each = " and ".join(f"{accuracy_text(records)} in {FRAMEWORK_LABELS[f]}" for f, records in runs.items())
-    count = max(map(len, runs.values()))
+    counts = [len(records) for records in runs.values()]
     each_of = " each" if len(runs) > 1 else ""
-    spread = f"mean and standard deviation of {count} seeds{each_of}" if count > 1 else f"one run{each_of}"
+    if max(counts) == 1:
+        spread = f"one run{each_of}"
+    elif len(set(counts)) == 1:
+        spread = f"mean and standard deviation of {counts[0]} seeds{each_of}"
+    else:
+        spread = f"means of {' and '.join(map(str, counts))} runs"
     return f"{each} on {DATASET_LABELS[dataset]} ({spread})"
 
 
@@ -200,7 +205,8 @@ def verdict(model: str, dataset: str, epochs: int | None = None) -> str:
     left, right = ([100 * r.test_accuracy for r in records] for records in runs.values())
     gap = mean(left) - mean(right)
     if len(left) < 2 or len(right) < 2:
-        return f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of one run each: no verdict."
+        runs_of = "one run each" if len(left) == len(right) else f"{len(left)} and {len(right)} runs"
+        return f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of {runs_of}: no verdict."
     test = ttest_ind(left, right, equal_var=False)
     interval = test.confidence_interval()
     facts = (
