@@ -213,10 +213,10 @@ def _read_torch(path: str | Path) -> convert.State:
     import torch
 
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # PyTorch's words are on old forms of files, which are read all the same
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # PyTorch's are on old forms of files, which are read all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken file makes the reader stumble over
         raise BackbonesError(

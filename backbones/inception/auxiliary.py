@@ -6,6 +6,23 @@ from typing import Any
 
 import keras
 
+from backbones.inception.spec import GoogLeNetSpec
+from backbones.inception.spec_v3 import InceptionV3Spec
+
+
+def with_heads(
+    spec: GoogLeNetSpec | InceptionV3Spec, images: Any, logits: Any, heads: list[Any]
+) -> keras.Model:
+    """A model that gives the logits and, in training, those of each head; without heads, a plain one.
+
+    Shape:
+        Images N x H x W x C; logits and each head N x num_classes.
+    """
+    if not heads:
+        return keras.Model(images, logits, name=spec.name)
+    outputs = [logits, *heads]
+    return WithAuxiliary(images, outputs, auxiliary_weight=spec.auxiliary_weight, name=spec.name)
+
 
 @keras.saving.register_keras_serializable(package="backbones")
 class WithAuxiliary(keras.Model):
@@ -24,7 +41,9 @@ class WithAuxiliary(keras.Model):
 
     # `*args` and `**kwargs` tell Keras that it may build the model from a file as it does its own. The default is the
     # paper's (Section 5), for `keras.models.clone_model`, which hands on inputs and outputs alone.
-    def __init__(self, *args: Any, auxiliary_weight: float = 0.3, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, auxiliary_weight: float = GoogLeNetSpec.auxiliary_weight, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.auxiliary_weight = auxiliary_weight
 
@@ -41,9 +60,8 @@ class WithAuxiliary(keras.Model):
         """The sum of all heads' losses, the auxiliary ones weighted."""
         logits, *heads = y_pred if isinstance(y_pred, tuple) else (y_pred,)
         loss = super().compute_loss(x, y, logits, sample_weight, training)
-        penalties = sum(
-            self.losses
-        )  # what regularises the weights is in Keras's loss each time, and counts once
+        # What regularises the weights is in Keras's loss each time, and counts once.
+        penalties = sum(self.losses)
         for head in heads:
             of_head = super().compute_loss(x, y, head, sample_weight, training) - penalties
             loss = loss + self.auxiliary_weight * of_head

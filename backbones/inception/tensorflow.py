@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from backbones.alexnet.tensorflow import LocalResponseNorm, number
-from backbones.inception.auxiliary import WithAuxiliary
+from backbones.inception.auxiliary import with_heads
 from backbones.inception.spec import (
     HEAD_DROPOUT,
     HEAD_MAPS,
@@ -69,10 +69,7 @@ def googlenet(spec: GoogLeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mo
 
     images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
     x, heads = features_and_heads(images)
-    if not heads:
-        return keras.Model(images, head(x), name=spec.name)
-    outputs = [head(x), *heads]
-    return WithAuxiliary(images, outputs, auxiliary_weight=spec.auxiliary_weight, name=spec.name)
+    return with_heads(spec, images, head(x), heads)
 
 
 def stem(x, spec: GoogLeNetSpec, init):

@@ -7,7 +7,7 @@ from keras import layers
 
 from backbones.alexnet.tensorflow import number
 from backbones.inception import blocks_v3 as table
-from backbones.inception.auxiliary import WithAuxiliary
+from backbones.inception.auxiliary import with_heads
 from backbones.inception.spec_v3 import EPSILON, HEAD, InceptionV3Spec
 
 
@@ -57,10 +57,7 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
 
     images = keras.Input((spec.input_size, spec.input_size, spec.in_channels), name="images")
     x, heads = features_and_heads(images)
-    if not heads:
-        return keras.Model(images, head(x), name=spec.name)
-    outputs = [head(x), *heads]
-    return WithAuxiliary(images, outputs, auxiliary_weight=spec.auxiliary_weight, name=spec.name)
+    return with_heads(spec, images, head(x), heads)
 
 
 def conv(x, step: table.Conv, init, name: str):
