@@ -214,9 +214,8 @@ def _read_torch(path: str | Path) -> convert.State:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # PyTorch's are on old forms of files, which are read all the same
+            # PyTorch's are on old forms of files, which are read all the same.
+            warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken file makes the reader stumble over
         raise BackbonesError(
