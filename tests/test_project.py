@@ -215,3 +215,12 @@ def test_every_public_name_is_on_a_page_of_the_api_with_an_example(module):
         place = getattr(thing, "__module__", module)
         assert documented & {f"{module}.{name}", f"{place}.{name}"}, name
         assert (">>>" in (thing.__doc__ or "")) != (name in WITHOUT_EXAMPLE), name
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+@pytest.mark.parametrize("nets", ["vgg11 vgg13 vgg16 vgg19", "resnet18 resnet34 resnet50 resnet101 resnet152"])
+def test_a_deeper_net_of_a_family_takes_longer(nets, framework):
+    """A latency record that says otherwise was taken while something else ran."""
+    record = json.loads((ROOT / "docs/results/latency.json").read_text())["milliseconds"]
+    times = [record[name][framework] for name in nets.split()]
+    assert times == sorted(times)
