@@ -408,6 +408,17 @@ def test_crops_are_whole_moves_in_all_directions(rng):
     assert len(seen) == 25
 
 
+def test_erasing_fills_one_rectangle_of_some_images(rng):
+    images = np.zeros((2000, 20, 30, 1), np.uint8)
+    changed = augment(images, Augmentation(erase=0.5), rng)[..., 0] > 0
+    assert 0.45 < changed.any((1, 2)).mean() < 0.55
+    shares = changed[changed.any((1, 2))].mean((1, 2))
+    assert 0.08 < shares.mean() < 0.12
+    for image in changed[changed.any((1, 2))]:
+        assert image[np.ix_(image.any(1), image.any(0))].mean() > 0.8  # noise is 0 at times, little of it
+    assert changed.any(0).mean() > 0.9  # in all places; corners are rare
+
+
 def test_prefetch_keeps_order_hands_on_errors_and_leaves_no_thread():
     before = threading.active_count()
     assert list(prefetch(iter(range(50)))) == list(range(50))
