@@ -92,7 +92,7 @@ ERASED_AREA, ERASED_ASPECT = (0.02, 0.2), 1 / 0.3
 def _erase(pixels: NDArray[np.float32], chance: float, rng: np.random.Generator) -> None:
     """Fill a rectangle with noise in as many images as the chance says, in place."""
     count, height, width, channels = pixels.shape
-    chosen = rng.random(count) < chance
+    chosen = np.less(rng.random(count), chance)
     area = rng.uniform(*ERASED_AREA, count) * height * width
     aspect = np.exp(rng.uniform(-1, 1, count) * np.log(ERASED_ASPECT))
     rows = _spans(np.minimum(np.sqrt(area * aspect), height), height, rng)
