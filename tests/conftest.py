@@ -19,6 +19,7 @@ import torch.nn.functional as F
 
 from backbones import convert, data
 from backbones.registry import find_spec
+from backbones.training.record import peak_memory
 
 torch.set_num_threads(1)
 tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -26,6 +27,13 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 
 MODELS = backbones.list_models()
 FRAMEWORKS = ["torch", "tensorflow"]
+
+
+@pytest.fixture(autouse=True)
+def few_gigabytes():
+    """No test, of VGG-19 and ResNet-152 neither, takes more memory than a laptop has to spare."""
+    yield
+    assert peak_memory() < 6e9
 
 
 @pytest.fixture

@@ -253,6 +253,22 @@ def test_no_two_figures_share_an_id():
     assert len(set(found)) == len(found)
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
+def test_no_number_within_a_list_begins_another(page):
+    """Markdown takes a line of a list that begins "13. " for an item, and a macro may become such a number."""
+    for block in re.split(r"\n\s*\n", page.read_text()):
+        first, *others = block.strip().splitlines() or [""]
+        last = re.match(r"(?:[-*]|(\d+)[.)]) ", first)
+        if not last:
+            continue
+        number = int(last[1] or 0)
+        for line in others:
+            assert not re.match(r"\s*\{\{[^{}]*\}\}[.)] ", line), f"could begin a list: {line}"
+            if found := re.match(r"\s*(\d+)[.)] ", line):
+                number += 1
+                assert int(found[1]) == number, f"begins a list: {line}"
+
+
 def test_every_cited_paper_is_in_the_bibliography():
     known = (DOCS / "references.bib").read_text()
     files = [path for kind in ("md", "yaml") for path in DOCS.rglob(f"*.{kind}")]
