@@ -119,7 +119,7 @@ def train(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Start from these weights, not from random ones.")
+        str | None, typer.Option(help="Start from these, not from random ones: see `evaluate`.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for checkpoint, weights.safetensors and record.json.")
@@ -171,10 +171,10 @@ def train(
 def evaluate(
     name: Model,
     weights: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="A file that `backbones train` wrote, in either framework; if left out, the weights that come "
-            "with the package for this data set."
+            help="A file that `backbones train` wrote, in either framework, or the data set of weights that come "
+            "with the package; if left out, those for this data set."
         ),
     ] = None,
     framework: Framework = "torch",
