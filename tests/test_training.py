@@ -239,6 +239,18 @@ def test_bf16_is_for_training_alone(framework, tiny):
     np.testing.assert_allclose(found.logits, evaluate(other, tiny, "validation").logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's own, in `save`
+def test_a_trained_keras_model_is_saved_and_measured_as_any(tiny, tmp_path):
+    model = backbones.create_model("lenet5", "tensorflow", seed=0)
+    fit(model, tiny, replace(small, label_smoothing=0.1, precision="bf16"), progress=False)
+    found = evaluate(model, tiny, "validation")
+    model.save(tmp_path / "lenet5.keras")
+    again = keras.models.load_model(tmp_path / "lenet5.keras")
+    images = ((tiny.validation.images / 255 - tiny.mean) / tiny.std).astype(np.float32)
+    loss, accuracy = again.evaluate(images, tiny.validation.labels, verbose=0)
+    assert (loss, accuracy) == pytest.approx((found.loss, found.accuracy), rel=1e-5)
+
+
 def test_keras_takes_an_epoch_in_bounded_parts_to_the_same_end(tiny, monkeypatch):
     """Images that do not fit into one stream: the same steps, the same history, and no stream above the bound."""
     ends, sizes = [], []

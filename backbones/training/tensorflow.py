@@ -41,7 +41,8 @@ def fit(
     """Train on the training split, and look at the validation split after each epoch.
 
     Args:
-        model: Gives logits, N x classes. Changed in place.
+        model: Gives logits, N x classes. Changed in place, and left with Keras's own cross-entropy, so that its
+            `evaluate` and `save` work.
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
@@ -57,13 +58,17 @@ def fit(
         restore(model, run.saved)
     # One stream's batches are made while the one before is learned from, also from epoch to epoch.
     streams = prefetch((stream for epoch in run.epochs_to_do for stream in streams_of(run, epoch)), depth=1)
-    for epoch in run.epochs_to_do:
-        with run.bar(epoch) as bar:
-            start = time.perf_counter()
-            with in_precision(model, recipe.precision):
-                loss, accuracy = train_epoch(model, streams, run, epoch, bar)
-            seconds = time.perf_counter() - start
-            bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model)))
+    try:
+        for epoch in run.epochs_to_do:
+            with run.bar(epoch) as bar:
+                start = time.perf_counter()
+                with in_precision(model, recipe.precision):
+                    loss, accuracy = train_epoch(model, streams, run, epoch, bar)
+                seconds = time.perf_counter() - start
+                bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model)))
+    finally:
+        # A `.keras` file could not hold the recipe's optimizer and loss; Ctrl-C leaves a model that can be saved, too.
+        model.compile("sgd", cross_entropy(label_smoothing=0), metrics=["accuracy"])
     return run.history
 
 
