@@ -49,7 +49,10 @@ def test_help_teaches_by_example(command):
         (["train", "lenet5", "--dataset", "mnits"], "unknown data set 'mnits'; did you mean 'mnist'?"),
         (["train", "lenet5", "--out", "/proc/nowhere"], "cannot write into the folder /proc/nowhere"),
         (["evaluate", "lenet5", "--weights", "none.safetensors"], "no weights file at none.safetensors"),
-        (["evaluate", "lenet5", "--weights", "imagenet"], "no weights of lenet5 trained on imagenet come with this"),
+        (
+            ["evaluate", "lenet5", "--weights", "imagenet"],
+            "no weights of lenet5 trained on imagenet come with this",
+        ),
         (["evaluate", "vgg16"], "no weights of vgg16 trained on mnist come with this package"),
         (["report", "docs/api"], "no records (*.json) in docs/api"),
         (["train", "lenet5", "--resume"], "--resume needs --out"),

@@ -80,8 +80,9 @@ ALEXNET = AlexNetSpec(
     published_parameters=60_965_224,
 )
 
-# Krizhevsky 2014: one column, fewer maps, no normalisation. Its footnote 1 gives conv4 384 maps; the author's own
-# configuration and torchvision, which made this form known, have 256, and so has ours.
+# Krizhevsky 2014: one column, fewer maps. Its footnote 1 gives conv4 384 maps; the author's own configuration
+# (cuda-convnet2, layers-imagenet-1gpu.cfg) and torchvision, which made this form known, have 256, and so has ours. As
+# in torchvision, and unlike in that configuration, there is no normalisation, and zeros surround the image.
 ALEXNET_OWT = AlexNetSpec(
     name="alexnet_owt",
     convs=(

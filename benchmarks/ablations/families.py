@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from backbones.alexnet.spec import ALEXNET_MINI
+from backbones.data import Augmentation
 from backbones.inception.spec import GOOGLENET_MINI
 from backbones.resnet.spec import VARIANTS as RESNETS
 from backbones.training import Recipe, recipe_for
@@ -28,7 +29,8 @@ ALEXNET = brief("alexnet_mini", epochs=5)
 NO_DROPOUT = replace(ALEXNET_MINI, dropout=0.0)
 VGG, VGG_NET = brief("vgg_mini", epochs=3), with_net(channels=(32, 64, 128), hidden=(128,), norm="batch")
 GOOGLENET = brief("googlenet_mini", epochs=3)
-RESNET = brief("resnet20", epochs=3)
+# Erased rectangles are for long runs.
+RESNET = replace(brief("resnet20", epochs=3), augmentation=Augmentation(flip=True, crop=1))
 
 FAMILIES: dict[str, Study] = {
     "alexnet": full_size(

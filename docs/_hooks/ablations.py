@@ -6,26 +6,33 @@ import json
 from statistics import mean, stdev
 from typing import Any
 
-from evidence import inline, kept
+from evidence import inline, kept, scientific
 from tabulate import tabulate
 
 from backbones.training.report import FRAMEWORK_LABELS, RECORDS
 
 FOLDER = RECORDS.parent / "ablations"
+Key = tuple[str, int]  # framework and seed
 
 
 def _record(topic: str) -> dict[str, Any]:
     return json.loads((FOLDER / f"{topic}.json").read_text(encoding="utf-8"))
 
 
+def _runs(topic: str, label: str, measure: str) -> dict[Key, float]:
+    """A measure of all finished runs of a variant, by framework and seed."""
+    return {
+        (run["framework"], run["seed"]): run["shifted"][measure.removeprefix("shifted_")]
+        if measure.startswith("shifted_")
+        else run[measure]
+        for run in _record(topic)["variants"][label]["runs"]
+        if "failed" not in run
+    }
+
+
 def _values(topic: str, label: str, measure: str, framework: str | None = None) -> list[float]:
     """A measure of all finished runs of a variant, of one framework or both."""
-    runs = _record(topic)["variants"][label]["runs"]
-    return [
-        run["shifted"][measure.removeprefix("shifted_")] if measure.startswith("shifted_") else run[measure]
-        for run in runs
-        if framework in (None, run["framework"]) and "failed" not in run
-    ]
+    return [v for (f, _), v in _runs(topic, label, measure).items() if framework in (None, f)]
 
 
 def ablated(topic: str, label: str, measure: str = "validation_accuracy") -> str:
@@ -44,19 +51,18 @@ def cost(topic: str, label: str, of: str = "parameters") -> str:
 def gap(topic: str, more: str, less: str, measure: str = "validation_accuracy") -> str:
     """By how much the first variant is above the second; the build stops if it is not so in every pair of runs.
 
-    A pair shares framework, seed and batches. Six pairs that agree by chance alone are rare: one time in 32. Of a
-    family's study, there are two pairs of one seed.
+    A pair shares framework, seed and batches. The two frameworks' runs of a seed are nearly copies, so three seeds
+    agree by chance one time in four, not one in 32. Of a family's study, there are two pairs of one seed.
     """
     found = _pairs(topic, more, less, measure)
-    assert min(found) > 0, f"{topic}: {more} is not always above {less} in {measure}: {found}"
+    assert min(found.values()) > 0, f"{topic}: {more} is not always above {less} in {measure}: {found}"
     return _difference(found, measure)
 
 
 def lost(topic: str, label: str, pixels: int) -> str:
     """By how many points a variant falls when the validation images move so many pixels."""
-    still, moved = _values(topic, label, "validation_accuracy"), _values(topic, label, f"shifted_{pixels}")
-    found = [100 * (a - b) for a, b in zip(still, moved, strict=True)]
-    return f"{mean(found):.1f} ± {stdev(found):.1f} points"
+    still, moved = _runs(topic, label, "validation_accuracy"), _runs(topic, label, f"shifted_{pixels}")
+    return _difference({run: 100 * (still[run] - moved[run]) for run in still}, "validation_accuracy")
 
 
 def ratio(topic: str, more: str, less: str, measure: str = "seconds") -> str:
@@ -70,21 +76,33 @@ def ratio(topic: str, more: str, less: str, measure: str = "seconds") -> str:
 def undecided(topic: str, one: str, other: str, measure: str = "validation_accuracy") -> str:
     """The difference of two variants whose runs do not agree; the build stops if they do."""
     found = _pairs(topic, one, other, measure)
-    assert min(found) <= 0 <= max(found), (
+    assert min(found.values()) <= 0 <= max(found.values()), (
         f"{topic}: {one} and {other} differ in every pair in {measure}: {found}"
     )
-    return f"{_spread(found, 1, sign='+')} points"
+    return _difference(found, measure, sign="+")
 
 
-def _pairs(topic: str, one: str, other: str, measure: str) -> list[float]:
-    """Differences, of accuracies in points. The runs stand in one order of frameworks and seeds, so a seed's meet."""
+def parted(topic: str, label: str) -> str:
+    """The largest difference between the two frameworks' validation losses of one seed."""
+    losses = _runs(topic, label, "validation_loss")
+    apart = [abs(losses["torch", s] - losses["tensorflow", s]) for f, s in losses if f == "torch"]
+    return scientific(max(apart))
+
+
+def _pairs(topic: str, one: str, other: str, measure: str) -> dict[Key, float]:
+    """Differences by framework and seed, of accuracies in points."""
     unit = 1 if measure.endswith("_loss") else 100
-    pairs = zip(_values(topic, one, measure), _values(topic, other, measure), strict=True)
-    return [unit * (a - b) for a, b in pairs]
+    left, right = _runs(topic, one, measure), _runs(topic, other, measure)
+    assert left.keys() == right.keys(), f"{topic}: {one} and {other} have other runs"
+    return {run: unit * (left[run] - right[run]) for run in left}
 
 
-def _difference(found: list[float], measure: str) -> str:
-    return _spread(found, 2) if measure.endswith("_loss") else f"{_spread(found, 1)} points"
+def _difference(found: dict[Key, float], measure: str, sign: str = "") -> str:
+    """With the spread between seeds; the two frameworks' runs of one are nearly copies, so their mean counts once."""
+    seeds = sorted({seed for _, seed in found})
+    of_seeds = [mean(value for (_, s), value in found.items() if s == seed) for seed in seeds]
+    values = of_seeds if len(seeds) > 1 else list(found.values())
+    return _spread(values, 2, sign) if measure.endswith("_loss") else f"{_spread(values, 1, sign)} points"
 
 
 def _spread(values: list[float], digits: int, sign: str = "") -> str:
@@ -194,4 +212,16 @@ def epoch_figure(topic: str) -> str:
     return inline(figures.lines(lines, xlabel="epoch", ylabel="validation accuracy"), alt)
 
 
-FUNCTIONS = (ablated, ablation, cost, epoch_figure, gap, lost, ratio, shift_figure, signal_figure, undecided)
+FUNCTIONS = (
+    ablated,
+    ablation,
+    cost,
+    epoch_figure,
+    gap,
+    lost,
+    parted,
+    ratio,
+    shift_figure,
+    signal_figure,
+    undecided,
+)

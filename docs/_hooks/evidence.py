@@ -196,27 +196,32 @@ def seed_table(model: str, dataset: str, epochs: int | None = None) -> str:
 
 @kept
 def verdict(model: str, dataset: str, epochs: int | None = None) -> str:
-    """What the difference between the frameworks amounts to, in plain words, by Welch's t-test."""
-    from scipy.stats import ttest_ind
+    """What the difference between the frameworks amounts to, in plain words.
+
+    By a paired t-test: a seed's two runs share their start and their batches.
+    """
+    from scipy.stats import ttest_rel
 
     runs = _by_framework(model, dataset, epochs)
     if len(runs) < 2:
         return f"Only {FRAMEWORK_LABELS[next(iter(runs))]} has been run so far: no verdict."
-    left, right = ([100 * r.test_accuracy for r in records] for records in runs.values())
-    gap = mean(left) - mean(right)
-    if len(left) < 2 or len(right) < 2:
-        runs_of = "one run each" if len(left) == len(right) else f"{len(left)} and {len(right)} runs"
-        return f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of {runs_of}: no verdict."
-    test = ttest_ind(left, right, equal_var=False)
+    left, right = ({r.seed: 100 * r.test_accuracy for r in records} for records in runs.values())
+    seeds = sorted(left.keys() & right.keys())
+    pairs = [left[s] for s in seeds], [right[s] for s in seeds]
+    gap = mean(pairs[0]) - mean(pairs[1])
+    if len(seeds) < 2:
+        return (
+            f"PyTorch's accuracy minus TensorFlow's is {gap:+.2f} percentage points, of one seed: no verdict."
+        )
+    test = ttest_rel(*pairs)
     interval = test.confidence_interval()
     facts = (
         f"PyTorch's mean minus TensorFlow's is {gap:+.3f} percentage points (95 % confidence interval "
-        f"{interval.low:+.3f} to {interval.high:+.3f}; Welch's t-test, p = {test.pvalue:.2f}, "
-        f"{len(left)} and {len(right)} seeds)."
+        f"{interval.low:+.3f} to {interval.high:+.3f}; paired t-test, p = {test.pvalue:.2f}, {len(seeds)} seeds)."
     )
     if test.pvalue < 0.05:
         return f"**The difference is larger than chance explains.** {facts}"
-    return f"**No difference between the frameworks beyond what seeds alone explain.** {facts}"
+    return f"**No difference between the frameworks beyond what chance explains.** {facts}"
 
 
 @kept
@@ -280,7 +285,12 @@ def apart(model: str, precision: str, slower: int = 1, first: int | None = None)
     """The largest difference of the frameworks' losses in lockstep, of all steps or the first few."""
     walk = _walks()[model, precision, slower]
     pairs = list(zip(walk["torch"], walk["tensorflow"], strict=True))[:first]
-    digits, power = f"{max(abs(a - b) for a, b in pairs):.1e}".split("e")
+    return scientific(max(abs(a - b) for a, b in pairs))
+
+
+def scientific(value: float) -> str:
+    """A small number as a page writes it."""
+    digits, power = f"{value:.1e}".split("e")
     return rf"${digits} \cdot 10^{{{int(power)}}}$"
 
 
