@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Annotated, Any
 
@@ -157,9 +158,16 @@ def main(
     building = [compare_building(f, name) for f, name in tqdm(pairs, desc="building")]
     print(f"Images per second; the ratio is to be at least {TARGET}:\n{tabulate(speed, 'keys')}\n")
     print(tabulate(building, "keys"))
-    record = {"cpu": cpu(), "versions": versions(), "turns": turns}
+    record = {"cpu": cpu(), "versions": versions(), "turns": turns, "slowest_summary": slowest_summary()}
     text = json.dumps(record | {"images_per_second": speed, "building": building}, indent=1) + "\n"
     write_whole(RESULT, lambda part: part.write_text(text))
+
+
+def slowest_summary() -> dict[str, Any]:
+    """The ledger that takes longest to write, and how long."""
+    times = {name: seconds(partial(backbones.summary, name), 1) for name in backbones.list_models()}
+    name = max(times, key=times.__getitem__)
+    return {"net": name, "seconds": round(times[name], 4)}
 
 
 def versions() -> dict[str, str]:

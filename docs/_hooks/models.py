@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DATASET = "fashion-mnist"
+LIBRARIES = {"torch": "torchvision", "tensorflow": "keras.applications"}
 LATENCY = RECORDS.parent / "latency.json"
+INFERENCE = RECORDS.parent / "inference.json"
 PUBLISHED = Path(__file__).parents[1] / "compare" / "published.yaml"
 
 
@@ -98,6 +100,49 @@ def latency_setting() -> str:
     return f"{_latency()['cpu']}; PyTorch {versions['torch']}, TensorFlow {versions['tensorflow']}"
 
 
+@cache
+def _inference() -> dict[str, Any]:
+    return json.loads(INFERENCE.read_text(encoding="utf-8"))
+
+
+def inference_setting() -> str:
+    """On what our nets were compared with the libraries'."""
+    result = _inference()
+    versions = {"PyTorch": "torch", "torchvision": "torchvision", "TensorFlow": "tensorflow"}
+    used = ", ".join(f"{label} {result['versions'][key]}" for label, key in versions.items())
+    return f"{result['cpu']}; {used}; median of {result['turns']} turns"
+
+
+def inference_table() -> str:
+    """Images per second of our nets and of the libraries'."""
+    rows = [
+        [f"`{row['net']}`", LIBRARIES[row["framework"]], row["batch"], f"{row['ours']:.1f}", f"{row['theirs']:.1f}",
+         f"{row['ratio']:.2f}"]
+        for row in _inference()["images_per_second"]
+    ]  # fmt: skip
+    headers = ["net", "against", "images at once", "ours, images/s", "theirs, images/s", "ratio"]
+    align = ("left", "left", *["right"] * 4)
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def building_table() -> str:
+    """What it takes to build our nets and the libraries'."""
+    rows = [
+        [f"`{row['net']}`", LIBRARIES[row["framework"]], f"{row['ours_seconds']:.2f} s",
+         f"{row['theirs_seconds']:.2f} s", f"{row['ours_megabytes']:,} MB", f"{row['theirs_megabytes']:,} MB"]
+        for row in _inference()["building"]
+    ]  # fmt: skip
+    headers = ["net", "against", "ours", "theirs", "ours, memory", "theirs, memory"]
+    align = ("left", "left", *["right"] * 4)
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def slowest_summary() -> str:
+    """The longest that a ledger takes."""
+    slowest = _inference()["slowest_summary"]
+    return f"{1000 * slowest['seconds']:.0f} ms (`{slowest['net']}`)"
+
+
 @kept
 def models_figure() -> str:
     """Parameters against multiply-adds, each net a dot."""
@@ -158,4 +203,14 @@ def _cost(name: str) -> tuple[int, int]:
     return ledger.parameters, ledger.multiply_adds
 
 
-FUNCTIONS = (all_models, error_figure, latency_setting, models_figure, published_table)
+FUNCTIONS = (
+    all_models,
+    building_table,
+    error_figure,
+    inference_setting,
+    inference_table,
+    latency_setting,
+    models_figure,
+    published_table,
+    slowest_summary,
+)
