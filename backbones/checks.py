@@ -38,6 +38,10 @@ class Bounds:
 
 SAID: dict[type, str] = {bool: "True or False", str: "a string"}
 
+# Of any whole number: no count here comes near it, bytes of memory included; of numbers far beyond it the frameworks
+# make errors of their own.
+LARGEST = 10**12
+
 # Without a word, a whole number starts at 1 and any other is free.
 BOUNDS = {int: Bounds(least=1), float: Bounds()}
 ZeroOrMore = Annotated[int, Bounds(least=0)]
@@ -99,4 +103,6 @@ def _fitting_number(name: str, value: Any, kind: type, bounds: Bounds) -> Any:
     if not of_kind or not bounds.hold(value):
         right = f"a {'whole' if kind is int else 'finite'} number {bounds}".rstrip()
         raise BackbonesError(f"{name} must be {right}, not {shown(value)}")
+    if kind is int and value > LARGEST:
+        raise BackbonesError(f"{name} must be a whole number of at most {LARGEST:,}, not {shown(value)}")
     return kind(value)

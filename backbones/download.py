@@ -96,7 +96,7 @@ def fetch(name: str) -> dict[str, bytes]:
         name: A key of `SOURCES`.
 
     Raises:
-        BackbonesError: If there is no such data set, the cache cannot be written, or no source has it.
+        BackbonesError: If there is no such data set, the cache cannot be read or written, or no source has it.
     """
     require_known("data set", name, SOURCES)
     source, folder = SOURCES[name], cache_folder(name)
@@ -112,10 +112,20 @@ def fetch(name: str) -> dict[str, bytes]:
 
 
 def _read_verified(path: Path, digest: str) -> bytes | None:
-    """A file's bytes if it is there and whole."""
-    if not path.is_file():
-        return None
-    content = path.read_bytes()
+    """A file's bytes if it is there and whole.
+
+    Raises:
+        BackbonesError: If it is there and cannot be read.
+    """
+    try:
+        if not path.is_file():
+            return None
+        content = path.read_bytes()
+    except OSError as error:
+        raise BackbonesError(
+            f"cannot read {path}: {error.strerror or error}; "
+            "set BACKBONES_DATA_DIR to a folder that can be read and written"
+        ) from error
     if hashlib.sha256(content).hexdigest() == digest:
         return content
     logger.warning("%s is damaged and will be fetched again", path)

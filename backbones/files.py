@@ -57,7 +57,10 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
             part = Path(folder) / path.name
+            part.touch()
+            mode = part.stat().st_mode
             write(part)
+            part.chmod(mode)  # safetensors lets nobody else read, whatever the umask
             part.replace(path)
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
+import os
 from bisect import bisect_left
 from dataclasses import fields, replace
 from pathlib import Path
@@ -128,7 +130,7 @@ def create_model(
 
     Raises:
         BackbonesError: If the model, the framework, an option or the data set is unknown, the framework is not
-            installed, a value does not fit the net, or the file does not.
+            installed, a value does not fit the net, this machine's memory does not hold it, or the file does not fit.
 
     >>> create_model("lenet5", framework="torch", seed=0).conv1
     Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
@@ -150,7 +152,8 @@ def build(spec: Spec, framework: str, seed: int | None = None) -> Any:
     """Build the model that a spec describes. For `model.config` of another model; else see `create_model`."""
     require_framework(framework)
     seed = None if seed is None else fitting("seed", seed, Seed)
-    summarize_spec(spec)  # says which layer it is that does not fit
+    ledger = summarize_spec(spec)  # says which layer it is that does not fit
+    _require_memory(ledger)
     family, _ = find_spec(spec.name)
     module = importlib.import_module(f"backbones.{family}.{framework}")
     if framework == "torch":
@@ -210,12 +213,12 @@ def summarize_spec(spec: Spec) -> Summary:
     try:
         return _summarize(spec)
     except TooSmallError as error:
-        least = _smallest_input(spec)
-        headless = (
-            _smallest_input(changed(spec, {"auxiliary": False})) if hasattr(spec, "auxiliary") else least
-        )
-        less = f", or {headless} with auxiliary=False" if headless < least else ""
-        raise BackbonesError(f"{error}; input_size must be at least {least}{less}") from None
+        sides = {_smallest_input(spec): ""}
+        if hasattr(spec, "auxiliary"):
+            sides.setdefault(_smallest_input(changed(spec, {"auxiliary": False})), " with auxiliary=False")
+        mends = ", or ".join(f"{side}{how}" for side, how in sides.items() if side is not None)
+        hint = f"; input_size must be at least {mends}" if mends else ""
+        raise BackbonesError(f"{error}{hint}") from None
 
 
 def _summarize(spec: Spec) -> Summary:
@@ -224,8 +227,8 @@ def _summarize(spec: Spec) -> Summary:
     return summarize(spec.name, lambda net, x: FAMILIES[family].describe(spec, net, x), start)
 
 
-def _smallest_input(spec: Spec) -> int:
-    """The first side for which all windows fit: a larger input makes no map smaller. Sought up to a million."""
+def _smallest_input(spec: Spec) -> int | None:
+    """The first side for which all windows fit: a larger input makes no map smaller. None below a million."""
 
     def fits(side: int) -> bool:
         try:
@@ -234,7 +237,28 @@ def _smallest_input(spec: Spec) -> int:
             return False
         return True
 
-    return bisect_left(range(10**6), True, lo=1, key=fits)
+    sides = range(10**6)
+    least = bisect_left(sides, True, lo=1, key=fits)
+    return least if least < len(sides) else None
+
+
+def _require_memory(ledger: Summary) -> None:
+    """Refuse a net that cannot be held: the frameworks do so in words of their own, or are ended by the system."""
+    weights = sum(layer.parameters + layer.fixed + layer.statistics for layer in ledger.layers)
+    needed, there = 4 * (weights + ledger.input.size) / 1e9, _memory() / 1e9
+    if needed > there:
+        raise BackbonesError(
+            f"{ledger.model} needs {needed:,.1f} GB for its weights and one image in float32; "
+            f"this machine has {there:,.1f} GB of memory"
+        )
+
+
+def _memory() -> float:
+    """This machine's, in bytes; infinite where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # AttributeError: Windows
+        return math.inf
 
 
 def require_framework(framework: str) -> None:

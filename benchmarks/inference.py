@@ -82,7 +82,7 @@ def build(framework: str, whose: str, name: str):
     return getattr(keras.applications, IN_KERAS[name])(weights=None, classifier_activation=None)
 
 
-def seconds(run: Callable[[], None], repeats: int) -> float:
+def seconds(run: Callable[[], object], repeats: int) -> float:
     """The time of one call, the mean of several."""
     start = time.perf_counter()
     for _ in range(repeats):

@@ -231,6 +231,18 @@ def test_a_folder_that_cannot_be_written_is_named(small, monkeypatch):
         data.load("mnist")
 
 
+def test_a_folder_that_cannot_be_read_is_named(small, monkeypatch):
+    data.load("mnist")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    said = r"cannot read .*cache/mnist/train-images.*: Permission denied; set BACKBONES_DATA_DIR to"
+    with pytest.raises(BackbonesError, match=said):
+        data.load("mnist")
+
+
 def test_unknown_name():
     with pytest.raises(
         BackbonesError, match="unknown data set 'fashion_mnist'; did you mean 'fashion-mnist'"
@@ -247,6 +259,14 @@ def test_unknown_name():
         (np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2), "labels must be N whole numbers"),
         (np.zeros((2, 4, 4, 1), np.uint8), [0.0, 1.0], "labels must be N whole numbers"),
         ([[0, 1]], [0], "images must be N x H x W x C of uint8"),
+        ([[[0, 1], [2]]], [0], r"images must be N x H x W x C of uint8, .* not \[\[\[0, 1\], \[2\]\]\]"),
+        (np.zeros((2, 0, 4, 1), np.uint8), [0, 1], r"H, W and C at least 1, not \(2, 0, 4, 1\)"),
+        (np.zeros((2, 4, 4, 0), np.uint8), [0, 1], r"H, W and C at least 1, not \(2, 4, 4, 0\)"),
+        (
+            np.zeros((2, 4, 4, 1), np.uint8),
+            [[0], [0, 1]],
+            r"labels must be N whole numbers, not \[\[0\], \[0, 1\]\]",
+        ),
     ],
 )
 def test_wrong_arrays_are_refused(images, labels, said):
@@ -268,18 +288,34 @@ def test_wrong_arrays_are_refused(images, labels, said):
             {"test_images": np.zeros((0, 28, 28, 1), np.uint8), "test_labels": np.arange(0)},
             "tiny has no test images",
         ),
-        ({"validation_size": 0}, "at least 1 and below the 800 training images, not 0"),
-        ({"validation_size": -5}, "validation_size of tiny must be .*, not -5"),
-        ({"validation_size": 800}, "validation_size of tiny must be .*, not 800"),
-        ({"validation_size": 1.5}, "validation_size of tiny must be a whole number .*, not 1.5"),
-        ({"std": 0.0}, "std above 0, not 0.5 and 0.0"),
-        ({"std": float("nan")}, "std above 0, not 0.5 and nan"),
-        ({"mean": float("inf")}, "must be numbers, .* not inf and 0.3"),
+        ({"validation_size": 0}, "validation_size must be a whole number of at least 1, not 0"),
+        ({"validation_size": True}, "validation_size must be a whole number of at least 1, not True"),
+        ({"validation_size": 1.5}, "validation_size must be a whole number of at least 1, not 1.5"),
+        ({"validation_size": 800}, "validation_size of tiny must be below the 800 training images, not 800"),
+        ({"std": 0.0}, "std must be a finite number above 0, not 0.0"),
+        ({"std": float("nan")}, "std must be a finite number above 0, not nan"),
+        ({"std": "a"}, "std must be a finite number above 0, not 'a'"),
+        ({"mean": float("inf")}, "mean must be a finite number, not inf"),
+        ({"mean": None}, "mean must be a finite number, not None"),
+        ({"mean": "0.5"}, "mean must be a finite number, not '0.5'"),
+        ({"classes": 10}, "classes must be a tuple, not 10"),
+        ({"classes": "0123456789"}, "classes must be a tuple, not '0123456789'"),
+        ({"classes": range(10)}, r"classes must be a tuple, not range\(0, 10\)"),
+        ({"classes": list(range(10))}, r"classes\[0\] must be a string, not 0"),
+        ({"name": 5}, "name must be a string, not 5"),
     ],
 )
 def test_a_wrong_data_set_is_refused(wrong, said, tiny):
     with pytest.raises(BackbonesError, match=said):
         dataclasses.replace(tiny, **wrong)
+
+
+@pytest.mark.parametrize("wrong", ["5", 5.0, 0, True])
+def test_a_part_is_of_whole_numbers(wrong, tiny):
+    for split in ("train", "validation"):
+        said = f"{split} must be a whole number of at least 1, not {wrong!r}"
+        with pytest.raises(BackbonesError, match=said):
+            tiny.part(**{"train": 1, "validation": 1, split: wrong})
 
 
 @pytest.mark.parametrize("kind", [list, np.int32, np.uint8])
@@ -317,6 +353,23 @@ def test_order_is_a_permutation_fixed_by_seed_and_epoch(count, size, seed, epoch
     if count > 30:
         assert shuffled != order(seed=seed, epoch=epoch + 1)
         assert shuffled != order(seed=seed + 1, epoch=epoch)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"batch_size": 1.5}, "batch_size must be a whole number of at least 1, not 1.5"),
+        ({"seed": -1}, "seed must be a whole number of at least 0 and below 4294967296, not -1"),
+        ({"epoch": -1}, "epoch must be a whole number of at least 0, not -1"),
+        ({"mean": float("inf")}, "mean must be a finite number, not inf"),
+        ({"std": 0}, "std must be a finite number above 0, not 0"),
+        ({"std": float("nan")}, "std must be a finite number above 0, not nan"),
+        ({"padding": -1}, "padding must be a whole number of at least 0, not -1"),
+    ],
+)
+def test_wrong_numbers_make_no_batch(wrong, said):
+    with pytest.raises(BackbonesError, match=said):
+        next(batches(numbered(8), **{"batch_size": 4, "seed": 0, "epoch": 0, **plain, **wrong}))
 
 
 def test_pixels_are_padded_then_normalised():

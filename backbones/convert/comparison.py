@@ -27,10 +27,12 @@ def activations(model: Any, images: NDArray[Any]) -> State:
 
     Returns:
         Layer name -> N x C x H x W or N x features, in the order of the forward pass. In PyTorch a block of
-        layers has a name, too. Auxiliary heads do not run in evaluation.
+        layers has a name, too. Auxiliary heads do not run in evaluation. A layer that gives several tensors, such
+        as an LSTM, is left out.
 
     Raises:
-        BackbonesError: If the model cannot take the images; the message says which it takes.
+        BackbonesError: If the model cannot take the images, and the message then says which it takes; if it does not
+            give a tensor; or if it is of Keras and neither functional nor a built `Sequential`.
 
     >>> import numpy as np
     >>> from backbones import create_model
@@ -50,7 +52,11 @@ def _torch_activations(model: Any, images: NDArray[Any]) -> State:
     outputs: State = {}
 
     def keep(name):
-        return lambda module, inputs, output: outputs.__setitem__(name, output.numpy().copy())
+        def hook(module, inputs, output):
+            if torch.is_tensor(output):
+                outputs[name] = output.numpy().copy()
+
+        return hook
 
     hooks = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if name]
     try:
@@ -60,16 +66,26 @@ def _torch_activations(model: Any, images: NDArray[Any]) -> State:
     finally:
         for hook in hooks:
             hook.remove()
+    if not torch.is_tensor(logits):
+        raise BackbonesError(f"expected a model that gives a tensor, not a {type(logits).__name__}")
     return {**outputs, "logits": logits.numpy()}
 
 
 def _keras_activations(model: Any, images: NDArray[Any]) -> State:
     import keras
 
-    shown = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    if not getattr(model, "outputs", None):
+        raise BackbonesError(
+            f"{model.name!r} ({type(model).__name__}): only in a functional model, or a Sequential one that is built, "
+            "is it known what each layer gives"
+        )
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    kept = [layer for layer in layers if isinstance(layer.output, keras.KerasTensor)]
     logits = model.outputs[0]  # those of auxiliary heads follow
-    outputs = keras.Model(model.input, [*(layer.output for layer in shown), logits])(images, training=False)
-    names = [*(layer.name for layer in shown), "logits"]
+    outputs = keras.Model(model.inputs[0], [*(layer.output for layer in kept), logits])(
+        images, training=False
+    )
+    names = [*(layer.name for layer in kept), "logits"]
     return {name: _channels_first(np.asarray(out)) for name, out in zip(names, outputs, strict=True)}
 
 
@@ -153,7 +169,7 @@ def compare(
 
     Raises:
         BackbonesError: If the models share no layer or not one that is asked for, a shared layer's shapes
-            differ, or a model cannot take the images.
+            differ, or a model is one that `activations` refuses, or cannot take the images.
 
     >>> import numpy as np
     >>> from backbones import convert, create_model

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from backbones.checks import Positive, Seed, ZeroOrMore, fitting
 from backbones.data.augmentation import Augmentation, augment
 from backbones.data.datasets import Split
-from backbones.errors import BackbonesError
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def batches(
         Images, N x H x W x C, float32, normalised; and labels, N, int64.
 
     Raises:
-        BackbonesError: If batch_size is not positive.
+        BackbonesError: When the first batch is asked for, if a number is out of its range, or not of its type.
 
     >>> split = Split(np.zeros((10, 28, 28, 1), np.uint8), np.arange(10))
     >>> stream = batches(split, batch_size=4, seed=0, epoch=0, mean=0.0, std=1.0, shuffle=False)
@@ -60,8 +60,11 @@ def batches(
     4 5 6 7
     8 9
     """
-    if batch_size < 1:
-        raise BackbonesError(f"batch_size must be at least 1, not {batch_size}")
+    for name, value, wanted in (
+        ("batch_size", batch_size, int), ("seed", seed, Seed), ("epoch", epoch, ZeroOrMore),
+        ("mean", mean, float), ("std", std, Positive), ("padding", padding, ZeroOrMore),
+    ):  # fmt: skip
+        fitting(name, value, wanted)
     rng = np.random.default_rng([seed, epoch])
     count = len(split)
     order = rng.permutation(count) if shuffle else np.arange(count)

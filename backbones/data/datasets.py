@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backbones.checks import Positive, check_fields, fitting
 from backbones.download import SOURCES, fetch
-from backbones.errors import BackbonesError
+from backbones.errors import BackbonesError, shown
 
 CLASSES = {
     "mnist": tuple("0123456789"),
@@ -24,7 +25,7 @@ class Split:
     """Images with their labels.
 
     Attributes:
-        images: N x H x W x C, uint8.
+        images: N x H x W x C, uint8, of at least one pixel and channel.
         labels: N, int64, from 0. Whole numbers of another type, and lists of them, become that.
 
     Raises:
@@ -38,13 +39,13 @@ class Split:
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        images, labels = np.asarray(self.images), np.asarray(self.labels)
-        if images.ndim != 4 or images.dtype != np.uint8:
-            raise BackbonesError(
-                f"images must be N x H x W x C of uint8, not {images.shape} of {images.dtype}"
-            )
+        for_images = "images must be N x H x W x C of uint8, H, W and C at least 1"
+        for_labels = "labels must be N whole numbers"
+        images, labels = _as_array(self.images, for_images), _as_array(self.labels, for_labels)
+        if images.ndim != 4 or images.dtype != np.uint8 or 0 in images.shape[1:]:
+            raise BackbonesError(f"{for_images}, not {images.shape} of {images.dtype}")
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise BackbonesError(f"labels must be N whole numbers, not {labels.shape} of {labels.dtype}")
+            raise BackbonesError(f"{for_labels}, not {labels.shape} of {labels.dtype}")
         if len(images) != len(labels):
             raise BackbonesError(f"there must be one label per image, not {len(labels)} for {len(images)}")
         object.__setattr__(self, "images", images)
@@ -70,8 +71,8 @@ class Dataset:
         validation_size: How many training images are for validation.
 
     Raises:
-        BackbonesError: If arrays do not fit together, a split is empty, a label names no class, or pixels cannot be
-            normalised with the mean and std.
+        BackbonesError: If a field is not of its type or out of its range, arrays do not fit together, a split is
+            empty, or a label names no class.
 
     >>> images, labels = np.zeros((10, 28, 28, 1), np.uint8), np.arange(10)
     >>> tiny = Dataset("tiny", images, labels, images, labels, tuple("0123456789"), 0.5, 0.3, validation_size=4)
@@ -86,7 +87,7 @@ class Dataset:
     test_labels: NDArray[np.int64]
     classes: tuple[str, ...]
     mean: float
-    std: float
+    std: Positive
     validation_size: int = 5000
 
     def __post_init__(self) -> None:
@@ -94,28 +95,25 @@ class Dataset:
             whole = Split(getattr(self, f"{part}_images"), getattr(self, f"{part}_labels"))
             object.__setattr__(self, f"{part}_images", whole.images)
             object.__setattr__(self, f"{part}_labels", whole.labels)
-            self._check(part, whole)
+        check_fields(self)
+        self._check("train", self.train_images, self.train_labels)
+        self._check("test", self.test_images, self.test_labels)
         count, size = len(self.train_images), self.validation_size
-        if not (isinstance(size, int | np.integer) and 1 <= size < count):
+        if size >= count:
             raise BackbonesError(
-                f"validation_size of {self.name} must be a whole number of at least 1 and below "
-                f"the {count} training images, not {size!r}"
-            )
-        if not (math.isfinite(self.mean) and 0 < self.std < math.inf):
-            raise BackbonesError(
-                f"mean and std of {self.name} must be numbers, std above 0, not {self.mean} and {self.std}"
+                f"validation_size of {self.name} must be below the {count} training images, not {size}"
             )
 
-    def _check(self, part: str, whole: Split) -> None:
+    def _check(self, part: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Say what is wrong with the training or the test images, if anything."""
-        if not len(whole):
+        if not len(images):
             raise BackbonesError(f"{self.name} has no {part} images")
-        wanted, found = self.train_images.shape[1:], whole.images.shape[1:]
+        wanted, found = self.train_images.shape[1:], images.shape[1:]
         if found != wanted:
             raise BackbonesError(
                 f"{part} images of {self.name} must be {wanted}, as its train images are, not {found}"
             )
-        least, most = whole.labels.min(), whole.labels.max()
+        least, most = labels.min(), labels.max()
         if not 0 <= least <= most < len(self.classes):
             raise BackbonesError(
                 f"labels of {self.name} must be 0 to {len(self.classes) - 1}, not {least} to {most}"
@@ -146,10 +144,10 @@ class Dataset:
             validation: How many validation images.
 
         Raises:
-            BackbonesError: If there are not so many.
+            BackbonesError: If a count is no whole number of at least 1, or there are not so many.
         """
         for split, wanted in (("train", train), ("validation", validation)):
-            if not 1 <= wanted <= len(getattr(self, split)):
+            if fitting(split, wanted, int) > len(getattr(self, split)):
                 raise BackbonesError(
                     f"{self.name} has {len(getattr(self, split))} {split} images, of which {wanted} cannot be taken"
                 )
@@ -178,8 +176,8 @@ def load(name: str) -> Dataset:
         name: `"mnist"` or `"fashion-mnist"`.
 
     Raises:
-        BackbonesError: If there is no such data set, or no source has it; the message then says what each
-            source answered and where to put the files by hand.
+        BackbonesError: If there is no such data set, the folder it is kept in cannot be read or written, or no
+            source has it; the message then says what each source answered and where to put the files by hand.
 
     >>> len(load("mnist").train), len(load("mnist").validation)
     (55000, 5000)
@@ -197,6 +195,14 @@ def load(name: str) -> Dataset:
         mean,
         std,
     )
+
+
+def _as_array(values: Any, wanted: str) -> NDArray[Any]:
+    """The values as an array; `wanted` says what they must be, if they are none, such as rows of unlike lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise BackbonesError(f"{wanted}, not {shown(values)}") from error
 
 
 def _read_idx(content: bytes) -> NDArray[np.uint8]:
