@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from backbones.errors import BackbonesError
+from backbones.spec import AnySpec
 from backbones.summary import Feature, FeatureMap, Layer, Side, Summary, met, pair
 
 
@@ -247,3 +248,11 @@ def summarize(model: str, describe: Callable[[Ledger, FeatureMap], FeatureMap], 
     ledger = Ledger()
     describe(ledger, x)
     return Summary(model, x, tuple(ledger.layers), tuple(ledger.features))
+
+
+def features_of(
+    spec: AnySpec, describe_features: Callable[[AnySpec, Ledger, FeatureMap], FeatureMap]
+) -> FeatureMap:
+    """The last map before the dense layers: what the description of a net's features ends with."""
+    start = FeatureMap(spec.in_channels, spec.input_size, spec.input_size)
+    return describe_features(spec, Ledger(), start)

@@ -147,8 +147,3 @@ def describe_features(spec: AlexNetSpec, net: Ledger, x: FeatureMap) -> FeatureM
         if conv.pool:
             x = net.max_pool(x, f"pool{i}", POOL_KERNEL, stride=POOL_STRIDE)
     return net.feature(x, "features")
-
-
-def features_of(spec: AlexNetSpec) -> FeatureMap:
-    """The last map before the dense layers."""
-    return describe_features(spec, Ledger(), FeatureMap(spec.in_channels, spec.input_size, spec.input_size))

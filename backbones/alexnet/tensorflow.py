@@ -14,6 +14,7 @@ from backbones.alexnet.spec import (
     AlexNetSpec,
     K,
 )
+from backbones.keras_parts import he_normal, number
 
 
 def build(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
@@ -41,10 +42,9 @@ def alexnet(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     >>> alexnet(ALEXNET_MINI, keras.random.SeedGenerator(0)).output.shape
     (None, 10)
     """
-    if spec.init_std:
-        kernel_init = keras.initializers.RandomNormal(stddev=spec.init_std, seed=seed)
-    else:  # Keras's own `HeNormal` cuts the tails off, PyTorch's does not
-        kernel_init = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=seed)
+    kernel_init = (
+        keras.initializers.RandomNormal(stddev=spec.init_std, seed=seed) if spec.init_std else he_normal(seed)
+    )
 
     def init(bias: float) -> dict:
         return {
@@ -102,8 +102,3 @@ class LocalResponseNorm(layers.Layer):
         squares = ops.pad(ops.square(x), ((0, 0), (0, 0), (0, 0), (side, side)))
         total = sum(squares[..., i : i + channels] for i in range(NEIGHBOURS))
         return x / (K + ALPHA * total) ** BETA
-
-
-def number(seed: keras.random.SeedGenerator) -> int:
-    """The next number from a generator: Keras's dropout wants a generator of its own."""
-    return int(keras.random.randint((), 0, 2**31 - 1, seed=seed))

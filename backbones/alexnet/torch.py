@@ -13,8 +13,9 @@ from backbones.alexnet.spec import (
     POOL_STRIDE,
     AlexNetSpec,
     K,
-    features_of,
+    describe_features,
 )
+from backbones.ledger import features_of
 
 
 def build(spec: AlexNetSpec) -> nn.Module:
@@ -58,7 +59,7 @@ class AlexNet(nn.Sequential):
             inputs = conv.channels
         self.split = len(self)  # the features end, the head begins
         self.add_module("flatten", nn.Flatten())
-        inputs = features_of(spec).size  # 9216 = 256 x 6 x 6
+        inputs = features_of(spec, describe_features).size  # 9216 = 256 x 6 x 6
         for i, units in enumerate(spec.hidden, start=6):
             self.add_module(f"fc{i}", nn.Linear(inputs, units))  # N x 4096
             self.add_module(f"relu{i}", nn.ReLU(inplace=True))

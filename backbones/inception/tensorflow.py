@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from backbones.alexnet.tensorflow import LocalResponseNorm, number
+from backbones.alexnet.tensorflow import LocalResponseNorm
 from backbones.inception.auxiliary import with_heads
 from backbones.inception.spec import (
     HEAD_DROPOUT,
@@ -18,6 +18,7 @@ from backbones.inception.spec import (
 )
 from backbones.inception.spec_v3 import InceptionV3Spec
 from backbones.inception.tensorflow_v3 import inception_v3
+from backbones.keras_parts import he_normal, number
 
 
 def build(spec: GoogLeNetSpec | InceptionV3Spec, seed: keras.random.SeedGenerator) -> keras.Model:
@@ -46,8 +47,7 @@ def googlenet(spec: GoogLeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mo
     >>> googlenet(GOOGLENET_MINI, keras.random.SeedGenerator(0)).outputs[0].shape
     (None, 10)
     """
-    # Keras's own `HeNormal` cuts the tails off, PyTorch's does not.
-    init = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=seed)
+    init = he_normal(seed)
 
     def features_and_heads(x):
         heads = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from backbones.alexnet.tensorflow import number
 from backbones.inception import blocks_v3 as table
 from backbones.inception.auxiliary import with_heads
 from backbones.inception.spec_v3 import EPSILON, HEAD, InceptionV3Spec
+from backbones.keras_parts import he_normal, number
 
 
 def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> keras.Model:
@@ -32,8 +32,7 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
     >>> inception_v3(INCEPTION_V3, keras.random.SeedGenerator(0)).outputs[0].shape
     (None, 1000)
     """
-    # Keras's own `HeNormal` cuts the tails off, PyTorch's does not.
-    init = keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=seed)
+    init = he_normal(seed)
 
     def features_and_heads(x):
         heads = []

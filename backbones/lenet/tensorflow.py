@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+from backbones.keras_parts import he_normal
 from backbones.lenet.spec import (
     C3_CONNECTIONS,
     INIT_RANGE,
@@ -32,7 +33,6 @@ def lenet5(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     below it; a linear output layer whose values are logits.
 
     Initialisation: He normal weights, for ReLU (He et al. 2015, arXiv:1502.01852, Eq. 10), and zero biases.
-    Keras's own `HeNormal` cuts the tails off, PyTorch's does not; hence "untruncated".
 
     Shape:
         Input N x 28 x 28 x 1, output N x 10.
@@ -43,11 +43,7 @@ def lenet5(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     """
     c1, c3 = spec.channels
     f5, f6 = spec.units
-    init = {
-        "kernel_initializer": keras.initializers.VarianceScaling(
-            2.0, "fan_in", "untruncated_normal", seed=seed
-        )
-    }
+    init = {"kernel_initializer": he_normal(seed)}
 
     # The spec's padding of 2 on each side, for a kernel of 5: with stride 1 Keras pads evenly, as PyTorch does.
     same = 2 * spec.padding == spec.kernel - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+from backbones.keras_parts import he_normal
 from backbones.resnet.spec import EXPANSION, ResNetSpec, stride_of
 
 
@@ -151,8 +152,3 @@ def batch_norm(x, name: str):
         N x H x W x C to the same shape.
     """
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
-
-
-def he_normal(seed: keras.random.SeedGenerator) -> keras.initializers.Initializer:
-    """He et al.'s rule. Keras's own `HeNormal` cuts the tails off, PyTorch's does not."""
-    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=seed)

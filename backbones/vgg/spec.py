@@ -88,8 +88,3 @@ def describe_features(spec: VGGSpec, net: Ledger, x: FeatureMap) -> FeatureMap:
         x = net.max_pool(x, f"pool{block}", POOL, stride=POOL)
         net.feature(x, f"block{block}")
     return x
-
-
-def features_of(spec: VGGSpec) -> FeatureMap:
-    """The last map before the dense layers."""
-    return describe_features(spec, Ledger(), FeatureMap(spec.in_channels, spec.input_size, spec.input_size))

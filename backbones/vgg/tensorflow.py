@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from backbones.alexnet.tensorflow import number
+from backbones.keras_parts import he_normal, number
 from backbones.vgg.spec import KERNEL, POOL, VGGSpec
 
 
@@ -34,12 +34,7 @@ def vgg(spec: VGGSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     >>> vgg(VGG_MINI, keras.random.SeedGenerator(0)).output.shape
     (None, 10)
     """
-    # Keras's own `HeNormal` cuts the tails off, PyTorch's does not.
-    init = {
-        "kernel_initializer": keras.initializers.VarianceScaling(
-            2.0, "fan_in", "untruncated_normal", seed=seed
-        )
-    }
+    init = {"kernel_initializer": he_normal(seed)}
 
     def features(x):
         for block, (count, channels) in enumerate(zip(spec.blocks, spec.channels, strict=True), start=1):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from backbones.vgg.spec import KERNEL, POOL, VGG16, VGGSpec, features_of
+from backbones.ledger import features_of
+from backbones.vgg.spec import KERNEL, POOL, VGG16, VGGSpec, describe_features
 
 
 def build(spec: VGGSpec) -> nn.Module:
@@ -45,7 +46,7 @@ class VGG(nn.Sequential):
             self.add_module(f"pool{block}", nn.MaxPool2d(POOL))
         self.split = len(self)  # the features end, the head begins
         self.add_module("flatten", nn.Flatten())
-        inputs = features_of(spec).size  # 25088 = 512 x 7 x 7
+        inputs = features_of(spec, describe_features).size  # 25088 = 512 x 7 x 7
         for i, units in enumerate(spec.hidden, start=6):
             self.add_module(f"fc{i}", nn.Linear(inputs, units))  # N x 4096
             self.add_module(f"relu{i}", nn.ReLU(inplace=True))

@@ -85,9 +85,3 @@ def describe_features(spec: SmallNetSpec, net: Ledger, x: FeatureMap) -> Feature
             x = net.local_response_norm(x, f"norm{name}") if spec.norm == "local" else x
     x = net.global_avg_pool(x, "avgpool") if spec.average else x
     return net.flatten(x, "flatten")
-
-
-def features_of(spec: SmallNetSpec) -> int:
-    """Values that the first dense layer sees."""
-    start = FeatureMap(spec.in_channels, spec.input_size, spec.input_size)
-    return describe_features(spec, Ledger(), start).size

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from backbones.alexnet.spec import ALPHA, BETA, NEIGHBOURS, K
-from benchmarks.ablations.spec import SmallNetSpec, features_of, pools_before, stride_of
+from backbones.ledger import features_of
+from benchmarks.ablations.spec import SmallNetSpec, describe_features, pools_before, stride_of
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}
 POOLS = {"max": nn.MaxPool2d, "mean": nn.AvgPool2d}
@@ -33,7 +34,7 @@ def build(spec: SmallNetSpec) -> nn.Module:
     if spec.average:
         net.add_module("avgpool", nn.AdaptiveAvgPool2d(1))
     net.add_module("flatten", nn.Flatten())
-    inputs = features_of(spec)
+    inputs = features_of(spec, describe_features).size
     for i, units in enumerate(spec.hidden, start=1):
         net.add_module(f"fc{i}", nn.Linear(inputs, units))
         net.add_module(f"act{i}", ACTIVATIONS[spec.activation]())
