@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 import backbones
 from backbones.errors import BackbonesError
-from backbones.files import require_writable
+from backbones.files import as_path, require_writable
 from backbones.registry import find_spec, require_framework
 
 app = typer.Typer(
@@ -122,7 +122,8 @@ def train(
         str | None, typer.Option(help="Start from these, not from random ones: see `evaluate`.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for checkpoint, weights.safetensors and record.json.")
+        str | None,
+        typer.Option(help="Folder for checkpoint, weights.safetensors and record.json.", metavar="PATH"),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in --out, if there is one.")
@@ -131,7 +132,7 @@ def train(
     """Train a model with the recipe for its data set, then read the test set once.
 
     Without `--out` nothing is written. With it, a checkpoint is kept after each epoch, and a run that was
-    stopped, however it was, goes on with the same command and `--resume`.
+    stopped, however it was, goes on with the same command and `--resume`. A finished run is left as it is.
 
     Example: `backbones train lenet5 --framework tensorflow --epochs 10 --out runs/lenet5`
     """
@@ -144,7 +145,8 @@ def train(
     # What is asked for is looked at before anything is fetched.
     recipe = recipe_for(name, dataset)
     require_framework(framework)
-    checkpoint = _checkpoint_in(out, resume)
+    folder = _folder(out)
+    checkpoint = _checkpoint_in(folder, resume)
     images = load(dataset)
     model = model_for(images, name, framework, seed=seed, weights=weights)
     chosen = precision.value if precision else recipe.precision
@@ -156,15 +158,15 @@ def train(
         raise typer.Exit(130) from None
     accuracy = evaluate(model, images, "test").accuracy
     typer.echo(f"test accuracy: {accuracy:.2%}")
-    if out is not None and checkpoint is not None:
-        backbones.save_weights(model, out / "weights.safetensors")
+    if folder is not None and checkpoint is not None:
+        backbones.save_weights(model, folder / "weights.safetensors")
         record = make_record(
             model=name, dataset=dataset, framework=framework, recipe=recipe, history=history,
             images=len(images.train.labels), accuracy=accuracy,
         )  # fmt: skip
-        record.save(out / "record.json")
+        record.save(folder / "record.json")
         checkpoint.unlink()  # the run is over: there is nothing to go on with
-        typer.echo(f"wrote {out / 'weights.safetensors'} and {out / 'record.json'}")
+        typer.echo(f"wrote {folder / 'weights.safetensors'} and {folder / 'record.json'}")
 
 
 @app.command()
@@ -192,14 +194,17 @@ def evaluate(
     find_spec(name)
     require_framework(framework)
     images = load(dataset)
-    result = run(model_for(images, name, framework, weights=weights or dataset), images, split.value)
+    weights = dataset if weights is None else weights
+    result = run(model_for(images, name, framework, weights=weights), images, split.value)
     typer.echo(f"{split.value} accuracy: {result.accuracy:.2%}, loss: {result.loss:.4f}")
 
 
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Where the records are, in folders below it, too.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for results.md and the curves (SVG).")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder for results.md and the curves (SVG).", metavar="PATH")
+    ] = None,
 ) -> None:
     """Show what recorded runs reached: a table, and with `--out` the curves of each net.
 
@@ -207,13 +212,19 @@ def report(
     """
     from backbones.training.report import load_records, results_table, write_report
 
+    into = _folder(out)
     typer.echo(results_table(load_records(folder)))
-    if out is not None:
-        typer.echo(f"wrote {', '.join(write_report(folder, out))} to {out}")
+    if into is not None:
+        typer.echo(f"wrote {', '.join(write_report(folder, into))} to {into}")
+
+
+def _folder(out: str | None) -> Path | None:
+    """Where to write, if anywhere. Not a `Path` from the start: an empty one would be the current folder."""
+    return None if out is None else as_path(out, "a folder for --out")
 
 
 def _checkpoint_in(folder: Path | None, resume: bool) -> Path | None:
-    """Where a run keeps what it goes on from; an unfinished run there is neither lost nor mistaken for this one."""
+    """Where a run keeps what it goes on from; another run there is neither lost nor mistaken for this one."""
     if folder is None:
         if resume:
             raise BackbonesError("--resume needs --out, the folder of the run to go on with")
@@ -224,6 +235,8 @@ def _checkpoint_in(folder: Path | None, resume: bool) -> Path | None:
         raise BackbonesError(
             f"{folder} holds an unfinished run; add --resume to go on with it, or choose another --out"
         )
+    if (folder / "record.json").exists() and not checkpoint.exists():
+        raise BackbonesError(f"{folder} holds a finished run; choose another --out")
     return checkpoint
 
 

@@ -88,11 +88,20 @@ def main(
 
 
 def record(run: Run, free: queue.SimpleQueue[int]) -> None:
-    """Train with the command line that readers use, on one core, and keep the record.
+    """Train, unless that was done and only the record is not kept yet, and keep the record."""
+    folder = UNFINISHED / run.path.stem
+    if not (folder / "record.json").exists():
+        train(run, folder, free)
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    # Not a copy: where a record was deleted to be made anew, no old one must stand in for it.
+    shutil.move(folder / "record.json", run.path)
+
+
+def train(run: Run, folder: Path, free: queue.SimpleQueue[int]) -> None:
+    """Train with the command line that readers use, on one core.
 
     Both frameworks start from the same weights of a seed: those that PyTorch draws.
     """
-    folder = UNFINISHED / run.path.stem
     start = folder / "start.safetensors"
     if not start.exists():
         model = model_for(data.load(run.dataset), run.model, "torch", seed=run.seed)
@@ -112,8 +121,6 @@ def record(run: Run, free: queue.SimpleQueue[int]) -> None:
             )
     finally:
         free.put(core)
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(folder / "record.json", run.path)
 
 
 def ship(run: Run) -> None:

@@ -1,5 +1,6 @@
 """The command line as its users meet it."""
 
+import queue
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import backbones
 from backbones import cli, data
 from backbones.training.record import Record
 from backbones.training.run import Run
+from benchmarks import records
 
 runner = CliRunner()
 
@@ -53,6 +55,9 @@ def test_help_teaches_by_example(command):
             ["evaluate", "lenet5", "--weights", "imagenet"],
             "no weights of lenet5 trained on imagenet come with this",
         ),
+        (["evaluate", "lenet5", "--weights", ""], "expected the path of a file of save_weights"),
+        (["train", "lenet5", "--out", ""], "expected the path of a folder for --out, not ''"),
+        (["report", "docs/results/records", "--out", ""], "expected the path of a folder for --out, not ''"),
         (["evaluate", "vgg16"], "no weights of vgg16 trained on mnist come with this package"),
         (["report", "docs/api"], "no records (*.json) in docs/api"),
         (["train", "lenet5", "--resume"], "--resume needs --out"),
@@ -123,7 +128,7 @@ def test_train_then_evaluate_in_both_frameworks(tiny, tmp_path, monkeypatch):
 
 
 def test_a_stopped_run_is_neither_lost_nor_mistaken(tiny, tmp_path, monkeypatch):
-    """Ctrl-C says how to go on; without --resume an unfinished run is left alone; a finished one leaves none."""
+    """Ctrl-C says how to go on; without --resume an unfinished run is left alone; a finished one always is."""
     monkeypatch.setattr(data, "load", lambda name: tiny)
     out = str(tmp_path / "out")
     train = ["train", "lenet5", "--epochs", "2", "--out", out]
@@ -145,11 +150,29 @@ def test_a_stopped_run_is_neither_lost_nor_mistaken(tiny, tmp_path, monkeypatch)
     assert done.exit_code == 0, done.output
     assert "epoch   1" not in done.output
     assert sorted(p.name for p in Path(out).iterdir()) == ["record.json", "weights.safetensors"]
-    assert len(Record.load(Path(out) / "record.json").history) == 2
+    record = Record.load(Path(out) / "record.json")
+    assert len(record.history) == 2
+    for more in ([], ["--resume"]):
+        once_more = runner.invoke(cli.app, [*train, "--seed", "1", *more])
+        assert "holds a finished run; choose another --out" in str(once_more.exception)
+    assert Record.load(Path(out) / "record.json") == record
     shown = runner.invoke(cli.app, ["report", out, "--out", str(tmp_path / "report")])
     assert shown.exit_code == 0, shown.output
     assert "| `lenet5` | MNIST" in shown.output
     assert {p.name for p in (tmp_path / "report").iterdir()} == {"results.md", "lenet5-mnist.svg"}
+
+
+def test_a_finished_run_is_kept_without_another_training(tmp_path, monkeypatch):
+    """As when `make records` was stopped between the two."""
+    monkeypatch.setattr(records, "RECORDS", tmp_path / "kept")
+    monkeypatch.setattr(records, "UNFINISHED", tmp_path / "runs")
+    run = records.RUNS[0]
+    folder = tmp_path / "runs" / run.path.stem
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("{}")
+    records.record(run, queue.SimpleQueue())
+    assert run.path.read_text() == "{}"
+    assert list(folder.iterdir()) == []
 
 
 def test_training_goes_on_from_given_weights(tiny, tmp_path, monkeypatch):

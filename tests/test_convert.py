@@ -463,6 +463,45 @@ def test_nets_of_the_readers_own_say_what_they_can():
             convert.activations(model, np.zeros((1, 9, 4), np.float32))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [Subclassed, lambda: called(Subclassed()), lambda: keras.Sequential([layers.Conv2D(2, 3)])],
+    ids=["a class", "a class that was called", "not built"],
+)
+def test_keras_models_that_do_not_say_what_their_layers_give_are_refused(make):
+    with pytest.raises(
+        backbones.BackbonesError, match="only in a functional model, or a Sequential one that is"
+    ):
+        convert.activations(make(), np.zeros((1, 6, 5, 2), np.float32))
+
+
+class Recurrent(nn.Module):
+    """Whose first layer gives a tuple, as the net itself does if it is told to."""
+
+    def __init__(self, whole=False):
+        super().__init__()
+        self.lstm, self.fc, self.whole = nn.LSTM(10, 3, batch_first=True), nn.Linear(3, 2), whole
+
+    def forward(self, x):
+        x, last = self.lstm(x.permute(0, 2, 3, 1).flatten(2))
+        return (self.fc(x), last) if self.whole else self.fc(x)
+
+
+def test_a_layer_that_gives_several_tensors_is_left_out(rng):
+    images = rng.standard_normal((1, 6, 5, 2)).astype(np.float32)
+    lstm = layers.LSTM(3, return_sequences=True, return_state=True, name="lstm")
+    in_keras = of_layers(layers.Reshape((6, 10), name="flat"), lstm, lambda given: dense()(given[0]))
+    assert list(convert.activations(in_keras, images)) == ["flat", "fc", "logits"]
+    assert list(convert.activations(Recurrent(), images)) == ["fc", "logits"]
+    with pytest.raises(backbones.BackbonesError, match="a model that gives a tensor, not a tuple"):
+        convert.activations(Recurrent(whole=True), images)
+
+
+def test_a_sequential_model_that_was_built_by_a_call_shows_its_layers():
+    model = keras.Sequential([layers.Conv2D(2, 3, name="conv")])
+    assert list(convert.activations(called(model), np.zeros((1, 6, 5, 2), np.float32))) == ["conv", "logits"]
+
+
 @both
 @pytest.mark.parametrize("names", ["stage1", [], 5, np.array("stage1")])
 def test_a_list_of_features_is_a_list(framework, names):

@@ -542,6 +542,21 @@ def with_first(convs, **changes):
             for seed in ("a", 1.5, True, -1, 2**70)
         ],
         ({"name": "lenet5", "num_classes": 0}, "num_classes must be a whole number of at least 1, not 0"),
+        *[
+            (
+                {"name": "lenet5", field: 10**15},
+                f"{field} must be a whole number of at most 1,000,000,000,000",
+            )
+            for field in ("num_classes", "input_size", "padding")
+        ],
+        (
+            {"name": "lenet5", "num_classes": 10**12},
+            "lenet5 needs 340,000.0 GB for its weights and one image",
+        ),
+        (
+            {"name": "resnet20", "input_size": 10**12},
+            "GB for its weights and one image in float32; this machine",
+        ),
         ({"name": "lenet5", "in_channels": 1.5}, "in_channels must be a whole number of at least 1, not 1.5"),
         ({"name": "lenet5", "channels": (6,)}, "channels must be a tuple of 2, not (6,)"),
         ({"name": "lenet5", "channels": (0, 16)}, "channels[0] must be a whole number of at least 1, not 0"),
@@ -656,6 +671,11 @@ def test_the_smallest_input_is_named_and_fits(name):
             assert given[layer.name][1:].numel() == layer.output.size, layer.name
     with pytest.raises(RuntimeError):
         model.eval().forward_features(torch.empty(1, spec.in_channels, least - 1, least - 1, device="meta"))
+
+
+def test_where_no_input_is_large_enough_none_is_named():
+    with pytest.raises(backbones.BackbonesError, match=r"does not fit into a map of 1000000 x 1000000$"):
+        backbones.summary("lenet5", pool=2 * 10**6, input_size=10**6)
 
 
 def test_a_diagram_says_both_sides_of_a_window():

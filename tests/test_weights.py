@@ -1,6 +1,7 @@
 """Weights on disk, and those of other libraries."""
 
 import json
+import os
 import re
 import zlib
 from pathlib import Path
@@ -136,6 +137,15 @@ def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
         with pytest.raises(backbones.BackbonesError, match=r"cannot write .* [Ii]s a directory"):
             backbones.save_weights(model, path)
     assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
+
+
+def test_files_may_be_read_by_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o027)
+    try:
+        backbones.save_weights(backbones.create_model("lenet5"), tmp_path / "w.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o640
 
 
 def filled(shapes):

@@ -40,8 +40,8 @@ def fit(
         checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
 
     Raises:
-        BackbonesError: If the model is of neither framework or does not fit the data set, the checkpoint is of
-            another run or cannot be written, or the loss is no longer a number.
+        BackbonesError: If the model is of neither framework, does not fit the data set or gives no logits, the
+            checkpoint is of another run or cannot be written, or the loss is no longer a number.
 
     >>> from backbones import create_model, data
     >>> part = data.load("mnist").part(train=640, validation=100)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backbones.convert.models import evaluating, framework_of
 from backbones.data import Dataset, Split, batches
-from backbones.errors import require_known
+from backbones.errors import BackbonesError, require_known
 from backbones.training.fitting import input_padding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BATCH_SIZE = 500
 
@@ -75,7 +73,7 @@ def evaluate(
         split: `"train"`, `"validation"` or `"test"`. Read the test split once, at the end.
 
     Raises:
-        BackbonesError: If the split is unknown or the model does not fit the data set.
+        BackbonesError: If the split is unknown, or the model does not fit the data set or gives no logits.
 
     >>> from backbones import create_model, data
     >>> model = create_model("lenet5", "torch", weights="mnist")
@@ -89,18 +87,39 @@ def evaluate(
         part, batch_size=BATCH_SIZE, seed=0, epoch=0, mean=dataset.mean, std=dataset.std, padding=padding,
         shuffle=False,
     )  # fmt: skip
-    predict = _torch_logits if framework_of(model) == "torch" else _keras_logits
-    return Evaluation(np.concatenate(list(predict(model, stream))), part.labels)
+    run = partial(_run_torch, model) if framework_of(model) == "torch" else model.predict_on_batch
+    logits = [_logits(run(images), dataset) for images, _ in stream]
+    return Evaluation(np.concatenate(logits, dtype=np.float32), part.labels)
 
 
-def _torch_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
+def require_logits(model: Any, dataset: Dataset, images: NDArray[np.float32]) -> None:
+    """Find out before an hour of work whether a model gives logits for a data set, from a batch of its images.
+
+    A Keras model that was not built yet is then.
+
+    Raises:
+        BackbonesError: If it does not.
+    """
+    torch = framework_of(model) == "torch"
+    _logits(_run_torch(model, images) if torch else model(images, training=False), dataset)
+
+
+def _run_torch(model: Any, images: NDArray[np.float32]) -> Any:
     import torch
 
+    x = torch.from_numpy(images).permute(0, 3, 1, 2)
+    x = x.to(next(model.parameters(), x).dtype)  # Keras does so by itself
     with evaluating(model), torch.inference_mode():
-        for images, _ in stream:
-            yield model(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+        outputs = model(x)
+    return outputs.float().numpy() if isinstance(outputs, torch.Tensor) else outputs
 
 
-def _keras_logits(model: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
-    for images, _ in stream:
-        yield model.predict_on_batch(images)
+def _logits(outputs: Any, dataset: Dataset) -> Any:
+    """What a model gave for a batch, if that is one logit or more per class."""
+    classes, shape = len(dataset.classes), getattr(outputs, "shape", None)
+    if shape is None or len(shape) != 2 or shape[1] < classes:
+        found = f"a {type(outputs).__name__}" if shape is None else " x ".join(map(str, shape))
+        raise BackbonesError(
+            f"the model must give logits, images x {classes} for the classes of {dataset.name}, not {found}"
+        )
+    return outputs

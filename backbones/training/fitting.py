@@ -7,6 +7,7 @@ from typing import Any
 from backbones.data import Dataset
 from backbones.errors import BackbonesError
 from backbones.registry import create_model, find_spec
+from backbones.spec import Spec
 
 
 def model_for(dataset: Dataset, name: str, framework: str = "torch", **options: Any) -> Any:
@@ -35,6 +36,12 @@ def model_for(dataset: Dataset, name: str, framework: str = "torch", **options: 
     return create_model(name, framework, in_channels=channels, num_classes=len(dataset.classes), **options)
 
 
+def spec_of(model: Any) -> Any:
+    """What a net of ours was built from, as `model.config`. None for a net of the reader's own, whatever its config."""
+    config = getattr(model, "config", None)
+    return config if isinstance(config, Spec) else None
+
+
 def input_padding(model: Any, dataset: Dataset) -> int:
     """Pixels to add on each side of a data set's images so that they fit the model: 2 from 28 to 32.
 
@@ -42,7 +49,7 @@ def input_padding(model: Any, dataset: Dataset) -> int:
         BackbonesError: If the images are too large or not square, or the model has another number of channels or
             too few classes.
     """
-    config = getattr(model, "config", None)
+    config = spec_of(model)
     if config is None:  # a net of the reader's own, which must fit as it is
         return 0
     height, width, channels = dataset.train_images.shape[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from backbones.checks import check_fields
+from backbones.checks import NotNegative, check_fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ class Epoch:
         seconds: How long its training steps took.
 
     Raises:
-        BackbonesError: If a value is not of its type.
+        BackbonesError: If a value is not of its type, or the seconds are below 0.
 
     >>> Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0).validation_accuracy
     0.5
@@ -37,7 +37,7 @@ class Epoch:
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
-    seconds: float
+    seconds: NotNegative
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backbones.checks import Accuracy, Seed, check_fields
+from backbones.checks import Accuracy, NotNegative, Seed, ZeroOrMore, check_fields
 from backbones.download import SOURCES
-from backbones.errors import BackbonesError, require_known
+from backbones.errors import BackbonesError, require_known, shown
 from backbones.files import write_whole
-from backbones.registry import FRAMEWORKS
+from backbones.registry import FRAMEWORKS, find_spec
 from backbones.training.history import History
 from backbones.training.recipe import Recipe
 
@@ -40,11 +40,12 @@ class Record:
         images_per_second: Training images over those seconds.
         commit: Of this repository, with "-dirty" where files differed from it, or "unknown".
         cpu: The processor's name and the number of cores that the run was given.
-        peak_memory: The most memory that the process held at any time, in bytes.
+        peak_memory: The most memory that the process held at any time, in bytes; 0 where the system does not say.
         recipe: Every number of the recipe.
 
     Raises:
-        BackbonesError: If a value is not of its type or out of its range, or the history not one of so many epochs.
+        BackbonesError: If a value is not of its type or out of its range, a name is unknown, or the history or the
+            recipe is not one of so many epochs.
 
     >>> from backbones.training import Epoch
     >>> history = History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0)])
@@ -64,23 +65,26 @@ class Record:
     epochs: int
     history: list[dict[str, Any]]
     test_accuracy: Accuracy
-    seconds: float
-    images_per_second: float
+    seconds: NotNegative
+    images_per_second: NotNegative
     commit: str
     cpu: str
-    peak_memory: int
+    peak_memory: ZeroOrMore
     recipe: dict[str, Any]
 
     def __post_init__(self) -> None:
         check_fields(self)
+        find_spec(self.model)
         require_known("data set", self.dataset, SOURCES)
         require_known("framework", self.framework, FRAMEWORKS)
         try:
-            found = len(History.from_json(self.history).epochs)
+            found = [epoch.epoch for epoch in History.from_json(self.history).epochs]
         except TypeError as error:
             raise BackbonesError(f"history must be a list of epochs: {error}") from error
-        if found != self.epochs:
-            raise BackbonesError(f"history must be of {self.epochs} epochs, not {found}")
+        if found != list(range(1, self.epochs + 1)):
+            raise BackbonesError(f"history must be of epochs 1 to {self.epochs}, not {shown(found)}")
+        if (planned := self.recipe.get("epochs")) != self.epochs:
+            raise BackbonesError(f"recipe must be one of {self.epochs} epochs, not {shown(planned)}")
 
     def save(self, path: str | Path) -> None:
         """Write the record; the file appears whole or not at all.
@@ -173,6 +177,9 @@ def cpu() -> str:
 
 def peak_memory() -> int:
     """The most memory that this process held at any time, in bytes; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose `getrusage` counts what the parent held, too
+        return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
     try:
         import resource
     except ImportError:  # Windows

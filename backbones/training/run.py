@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backbones.data import Dataset, batches
-from backbones.errors import BackbonesError
-from backbones.files import write_whole
-from backbones.training.evaluation import evaluate
-from backbones.training.fitting import input_padding
+from backbones.errors import BackbonesError, shown
+from backbones.files import as_path, write_whole
+from backbones.training.evaluation import evaluate, require_logits
+from backbones.training.fitting import input_padding, spec_of
 from backbones.training.history import Epoch, History
 from backbones.training.progress import Progress
 from backbones.training.recipe import Recipe
@@ -41,7 +42,8 @@ class Run:
         checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
 
     Raises:
-        BackbonesError: If the model does not fit the data, or the checkpoint is not one of this run.
+        BackbonesError: If the model does not fit the data or gives no logits, or the checkpoint is not one of this
+            run.
     """
 
     def __init__(
@@ -49,17 +51,15 @@ class Run:
     ) -> None:
         self.model, self.dataset, self.recipe = model, dataset, recipe
         self.progress = progress
-        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.checkpoint = None if checkpoint is None else as_path(checkpoint, "a checkpoint")
         self.padding = input_padding(model, dataset)
         self.steps = recipe.steps_per_epoch(len(dataset.train))
         self.rates = recipe.learning_rates(self.steps)
         self.history = History()
         self.saved: Arrays | None = None
-        # In a checkpoint's words, so that what was written compares equal to what is read back.
-        name = getattr(getattr(model, "config", None), "name", type(model).__name__)
-        made = {"model": name, "dataset": dataset.name, "recipe": recipe.to_json()}
-        self.identity = json.loads(json.dumps(made))
-        if self.checkpoint is not None and self.checkpoint.exists():
+        self.identity = _identity(model, dataset, recipe)
+        require_logits(model, dataset, next(self.batches(0))[0])
+        if self.checkpoint is not None:
             self._read(self.checkpoint)
 
     @property
@@ -124,19 +124,35 @@ class Run:
 
     def _read(self, path: Path) -> None:
         try:
+            if not path.exists():
+                return
             with safe_open(path, framework="np") as file:
                 notes = file.metadata() or {}
                 self.saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             found, epochs = json.loads(notes["run"]), json.loads(notes["history"])
             self.history = History.from_json(epochs)
+            other = _difference(found, self.identity)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise BackbonesError(f"{path} is not a checkpoint of a training run: {error}") from error
-        if found != self.identity:
-            raise BackbonesError(f"{path} is of another run: {_difference(found, self.identity)}")
+        if other:
+            raise BackbonesError(f"{path} is of another run: {other}")
+
+
+def _identity(model: Any, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
+    """What makes a run this one, in the order in which a difference is named."""
+    spec = spec_of(model)
+    made = {
+        "model": spec.name if spec else type(model).__name__,
+        "dataset": dataset.name,
+        "number of training images": len(dataset.train),
+        **(asdict(spec) if spec else {}),
+        **recipe.to_json(),
+    }
+    # In a checkpoint's words, so that what was written compares equal to what is read back.
+    return json.loads(json.dumps(made))
 
 
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The first thing in which two runs differ."""
-    pairs = {**{key: (found.get(key), wanted[key]) for key in ("model", "dataset")}}
-    pairs |= {key: (found["recipe"].get(key), value) for key, value in wanted["recipe"].items()}
-    return next(f"its {key} is {a!r}, not {b!r}" for key, (a, b) in pairs.items() if a != b)
+    """The first thing in which two runs differ; empty if there is none."""
+    pairs = ((key, found.get(key), wanted.get(key)) for key in {**wanted, **found})
+    return next((f"its {key} is {shown(a)}, not {shown(b)}" for key, a, b in pairs if a != b), "")

@@ -49,11 +49,12 @@ def fit(
         checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
 
     Raises:
-        BackbonesError: If the model does not fit the data set, the checkpoint is of another run or cannot be
-            written, or the loss is no longer a number.
+        BackbonesError: If the model does not fit the data set or gives no logits, the checkpoint is of another run
+            or cannot be written, or the loss is no longer a number.
     """
     run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
     compile_for(model, recipe, run.rates)
+    seed_dropout(model, recipe.seed)
     if run.saved is not None:
         restore(model, run.saved)
     # One stream's batches are made while the one before is learned from, also from epoch to epoch.
@@ -98,6 +99,14 @@ def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) 
         jit_compile=False,  # XLA is several times slower on a CPU
     )
     model.optimizer.build(model.trainable_variables)
+
+
+def seed_dropout(model: keras.Model, seed: int) -> None:
+    """Begin the random numbers of every layer that draws some anew, each layer's elsewhere."""
+    random = np.random.default_rng(seed)
+    for variable in model.variables:
+        if variable.name == "seed_generator_state":
+            variable.assign(random.integers(2**31, size=2))
 
 
 @contextmanager
@@ -209,7 +218,8 @@ class _Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
-        step = self.before + batch
+        # Keras counts the last call's steps in full, whether the stream had so many left or not.
+        step = self.before + min(batch, self.params["steps"] - 1)
         self.run.check(float(logs["loss"]), self.epoch, step)
         self.bar.update(step + 1 - self.done, float(logs["loss"]), float(logs["accuracy"]))
         self.done = step + 1

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from backbones.data import Dataset, prefetch
 from backbones.errors import BackbonesError
+from backbones.training.fitting import spec_of
 from backbones.training.history import History
 from backbones.training.recipe import Recipe
 from backbones.training.run import Arrays, Run
@@ -36,8 +37,8 @@ def fit(
             weights as one that was never interrupted.
 
     Raises:
-        BackbonesError: If the model does not fit the data set, the checkpoint is of another run or cannot be
-            written, or the loss is no longer a number.
+        BackbonesError: If the model does not fit the data set or gives no logits, the checkpoint is of another run
+            or cannot be written, or the loss is no longer a number.
     """
     run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
     optimizer = make_optimizer(model, recipe)
@@ -60,12 +61,13 @@ def train_epoch(
 ) -> tuple[float, float]:
     """Go through the training images once; the mean loss and the share of right answers on the way."""
     recipe = run.recipe
+    dtype = next(model.parameters()).dtype
     model.train()
     total_loss, right = 0.0, 0
     for step, (images, labels) in enumerate(prefetch(run.batches(epoch))):
         optimizer.param_groups[0]["lr"] = float(run.rates[epoch * run.steps + step])
         # A view, not a copy: N x C x H x W whose memory order stays N x H x W x C ("channels last").
-        x, y = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
+        x, y = torch.from_numpy(images).permute(0, 3, 1, 2).to(dtype), torch.from_numpy(labels)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
             logits, loss = forward(model, x, y, recipe.label_smoothing)
         optimizer.zero_grad()
@@ -88,7 +90,10 @@ def forward(model: nn.Module, x: Tensor, y: Tensor, label_smoothing: float = 0.0
     if not isinstance(outputs, tuple):
         return outputs, cross_entropy(outputs)
     logits, *heads = outputs
-    spec: Any = model.config
+    if (spec := spec_of(model)) is None:
+        raise BackbonesError(
+            f"the model gives {len(outputs)} outputs in training; a net of your own must give its logits alone"
+        )
     return logits, cross_entropy(logits) + spec.auxiliary_weight * sum(map(cross_entropy, heads))
 
 
@@ -110,6 +115,8 @@ def arrays_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> Arrays:
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
     tensors["random"] = torch.get_rng_state()
+    # NumPy has no bfloat16; float32 holds it exactly.
+    tensors = {key: v.float() if v.dtype == torch.bfloat16 else v for key, v in tensors.items()}
     return {key: value.detach().contiguous().numpy() for key, value in tensors.items()}
 
 

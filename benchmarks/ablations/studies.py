@@ -23,11 +23,13 @@ NET = SmallNetSpec()
 
 @dataclass(frozen=True)
 class ConstantRate(Recipe):
-    """The peak rate at every step."""
+    """The peak rate at every step behind the warm-up."""
 
     def learning_rates(self, steps_per_epoch: int) -> NDArray[np.float32]:
         """The rate of every step of the run."""
-        return np.full(self.epochs * steps_per_epoch, self.learning_rate, np.float32)
+        rates = super().learning_rates(steps_per_epoch)
+        rates[round(self.warmup * len(rates)) :] = self.learning_rate
+        return rates
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ STUDIES: dict[str, Study] = {
             "Xavier": Variant(replace(DEEP, init="xavier")),
             "0.01": Variant(replace(DEEP, init="small")),
             "0.01, BatchNorm": Variant(replace(DEEP, init="small", norm="batch")),
+            "He, BatchNorm": Variant(replace(DEEP, norm="batch")),
         },
         images=SOME,
         signal=True,
@@ -206,9 +209,10 @@ STUDIES: dict[str, Study] = {
     "schedule": Study(
         {
             "warm-up and cosine": with_recipe(DEEP, learning_rate=1e-2),
+            "warm-up": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-2)),
             "cosine": with_recipe(DEEP, learning_rate=1e-2, warmup=0.0),
-            "constant": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-2)),
-            "constant, a tenth": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-3)),
+            "constant": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-2, warmup=0.0)),
+            "constant, a tenth": Variant(DEEP, ConstantRate(epochs=5, learning_rate=1e-3, warmup=0.0)),
         },
         images=SOME,
     ),

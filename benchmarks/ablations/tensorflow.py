@@ -33,7 +33,7 @@ def build(spec: SmallNetSpec) -> keras.Model:
     for i, units in enumerate(spec.hidden, start=1):
         x = layers.Dense(units, name=f"fc{i}")(x)
         x = layers.Activation(spec.activation, name=f"act{i}")(x)
-        x = layers.Dropout(spec.dropout, seed=i, name=f"drop{i}")(x)
+        x = layers.Dropout(spec.dropout, name=f"drop{i}")(x)
     model = keras.Model(images, layers.Dense(spec.num_classes, name="fc")(x), name=spec.name)
     model.config = spec
     return model

@@ -105,7 +105,9 @@ def sources(family: str) -> str:
                 if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
             ]
             if "backbones.keras_parts" in path.read_text(encoding="utf-8"):
-                links.append(f"[`keras_parts.py`]({repository}/blob/main/backbones/keras_parts.py), imported here")
+                links.append(
+                    f"[`keras_parts.py`]({repository}/blob/main/backbones/keras_parts.py), imported here"
+                )
             code = f'```python\n--8<-- "{file}"\n```'
             tab = f"In the repository: {', '.join(links)}\n\n{code}"
             tabs.append(f'=== "{label}{version}"\n\n{indent(tab, "    ")}')
