@@ -2,10 +2,12 @@
 
 import errno
 import json
+import re
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -114,6 +116,21 @@ def test_the_same_weights_and_the_same_seed_give_the_same_run(framework, tiny):
     assert first != pytest.approx(other, rel=1e-3)
 
 
+@both
+def test_memory_does_not_grow_with_the_epochs(framework, monkeypatch):
+    held, finish = [], training_run.Run.finish_epoch
+
+    def looked_at(*given):
+        held.append(int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
+        return finish(*given)
+
+    monkeypatch.setattr(training_run.Run, "finish_epoch", looked_at)
+    part = data.load("mnist").part(train=2000, validation=100)  # 6 MB, as numbers
+    model = backbones.create_model("lenet5", framework, seed=0)
+    fit(model, part, replace(small, epochs=10), progress=False)
+    assert held[-1] - held[3] < 15  # by then all is there that is needed
+
+
 def test_training_mode_is_on_for_training_and_off_afterwards(tiny):
     """Evaluation must not leave its mode behind, nor training its own."""
     seen = []
@@ -141,6 +158,7 @@ def test_training_mode_is_on_for_training_and_off_afterwards(tiny):
 KILLED = """
 import sys
 from dataclasses import replace
+from pathlib import Path
 from pathlib import Path
 sys.path.insert(0, "tests")
 from conftest import make_tiny
