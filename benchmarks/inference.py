@@ -120,7 +120,10 @@ start = time.perf_counter()
 model = b.build({framework!r}, {whose!r}, {name!r})
 print(time.perf_counter() - start, (peak() - before) / 1024)
 """
-IMPORTS = {"torch": "import torch, torchvision", "tensorflow": "import keras; keras.layers.Dense(1).build((1, 1))"}
+IMPORTS = {
+    "torch": "import torch, torchvision",
+    "tensorflow": "import keras; keras.layers.Dense(1).build((1, 1))",
+}
 
 
 def compare_building(framework: str, name: str) -> dict[str, Any]:
