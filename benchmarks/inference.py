@@ -108,17 +108,15 @@ def compare_speed(framework: str, name: str, batch: int, turns: int) -> dict[str
     return {"framework": framework, "net": name, "batch": batch, **speeds, "ratio": round(ratio, 3)}
 
 
-# What `resource` tells starts at the peak of the process that started this one; Linux knows better.
 BUILD = """
-import re, time
-from pathlib import Path
+import time
 import benchmarks.inference as b
+from backbones.training.record import peak_memory
 {framework_import}
-def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-before = peak()
+before = peak_memory()
 start = time.perf_counter()
 model = b.build({framework!r}, {whose!r}, {name!r})
-print(time.perf_counter() - start, (peak() - before) / 1024)
+print(time.perf_counter() - start, (peak_memory() - before) / 2**20)
 """
 IMPORTS = {
     "torch": "import torch, torchvision",

@@ -33,11 +33,11 @@ FRAMEWORKS = ["torch", "tensorflow"]
 @pytest.fixture(autouse=True)
 def few_gigabytes():
     """No test, of VGG-19 and ResNet-152 neither, would take a process of its own to 6 GB: one begins at less than 1."""
-    peak = Path("/proc/self/clear_refs")
-    if not peak.exists():  # not on Linux
+    references = Path("/proc/self/clear_refs")
+    if not references.exists():  # not on Linux
         yield
         return
-    peak.write_text("5")  # forgets the peak so far
+    references.write_text("5")  # forgets the peak so far
     before = peak_memory()
     yield
     assert peak_memory() - before < 5e9

@@ -263,6 +263,19 @@ def above(model: str, dataset: str) -> str:
     return "above"
 
 
+def higher(model: str, dataset: str, before: int) -> str:
+    """The word itself, where each framework's validation accuracy ends above that of the recipe of so many epochs."""
+    for framework, records in _by_framework(model, dataset).items():
+        now, then = (
+            _last([History.from_json(record.history) for record in group])[1]
+            for group in (records, _group(model, dataset, framework, before))
+        )
+        assert now > then, (
+            f"{model} in {framework} ends at {now:.2%}, before at {then:.2%}: the page says higher"
+        )
+    return "higher"
+
+
 def inline(figure: Figure, alt: str) -> str:
     """A figure as an SVG element in the page's ink, whose ids no other figure on the page has."""
     from backbones import figures

@@ -115,25 +115,37 @@ def inference_setting() -> str:
 
 def inference_table() -> str:
     """Images per second of our nets and of the libraries'."""
-    rows = [
-        [f"`{row['net']}`", LIBRARIES[row["framework"]], row["batch"], f"{row['ours']:.1f}", f"{row['theirs']:.1f}",
-         f"{row['ratio']:.2f}"]
-        for row in _inference()["images_per_second"]
-    ]  # fmt: skip
-    headers = ["net", "against", "images at once", "ours, images/s", "theirs, images/s", "ratio"]
-    align = ("left", "left", *["right"] * 4)
-    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+    return _beside(
+        "images_per_second",
+        {
+            "images at once": "{batch}",
+            "ours, images/s": "{ours:.1f}",
+            "theirs, images/s": "{theirs:.1f}",
+            "ratio": "{ratio:.2f}",
+        },
+    )
 
 
 def building_table() -> str:
     """What it takes to build our nets and the libraries'."""
+    return _beside(
+        "building",
+        {
+            "ours": "{ours_seconds:.2f} s",
+            "theirs": "{theirs_seconds:.2f} s",
+            "ours, memory": "{ours_megabytes:,} MB",
+            "theirs, memory": "{theirs_megabytes:,} MB",
+        },
+    )
+
+
+def _beside(part: str, columns: dict[str, str]) -> str:
+    """One part of the record, a line per comparison; each column with the form of its cells."""
     rows = [
-        [f"`{row['net']}`", LIBRARIES[row["framework"]], f"{row['ours_seconds']:.2f} s",
-         f"{row['theirs_seconds']:.2f} s", f"{row['ours_megabytes']:,} MB", f"{row['theirs_megabytes']:,} MB"]
-        for row in _inference()["building"]
-    ]  # fmt: skip
-    headers = ["net", "against", "ours", "theirs", "ours, memory", "theirs, memory"]
-    align = ("left", "left", *["right"] * 4)
+        [f"`{row['net']}`", LIBRARIES[row["framework"]], *(form.format(**row) for form in columns.values())]
+        for row in _inference()[part]
+    ]
+    headers, align = ["net", "against", *columns], ["left", "left", *["right"] * len(columns)]
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
