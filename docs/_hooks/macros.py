@@ -163,8 +163,8 @@ def connections_table() -> str:
 
 FUNCTIONS = (
     above, accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, higher,
-    ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results, results_table, seed_table, seeds,
-    shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
+    ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results, results_table, seed_table,
+    seeds, shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
     *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address,
     *speed.FUNCTIONS,
 )  # fmt: skip
