@@ -115,7 +115,7 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("vgg_mini", "fashion-mnist"): LARGER | {"epochs": 24},
     ("googlenet_mini", "fashion-mnist"): LARGER | {"epochs": 40},
-    # Erased rectangles pay where there are epochs enough: the paper behind them has three hundred.
+    # Erased rectangles did not pay in runs of a few epochs; the paper behind them has three hundred.
     ("resnet20", "fashion-mnist"): LARGER
     | {"epochs": 50, "augmentation": Augmentation(flip=True, crop=1, erase=0.5)},
 }

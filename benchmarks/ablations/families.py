@@ -29,7 +29,7 @@ ALEXNET = brief("alexnet_mini", epochs=5)
 NO_DROPOUT = replace(ALEXNET_MINI, dropout=0.0)
 VGG, VGG_NET = brief("vgg_mini", epochs=3), with_net(channels=(32, 64, 128), hidden=(128,), norm="batch")
 GOOGLENET = brief("googlenet_mini", epochs=3)
-# Erased rectangles are for long runs.
+# Erased rectangles did not pay in short runs.
 RESNET = replace(brief("resnet20", epochs=3), augmentation=Augmentation(flip=True, crop=1))
 
 FAMILIES: dict[str, Study] = {
