@@ -102,9 +102,14 @@ def test_the_cheat_sheets_defaults_are_those_that_are_run():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "entry"
     ]
     run = {tuple(ast.literal_eval(argument) for argument in call.args[:3]) for call in calls}
-    page = (DOCS / "interview" / "cheat-sheet.md").read_text()
-    page = page.translate({ord("`"): None, ord("\N{MULTIPLICATION SIGN}"): "x"})
-    table = page.split("| what | PyTorch | Keras | rule |")[1].split("\n\n")[0]
-    rows = [tuple(map(str.strip, line.strip("|").split("|")[:3])) for line in table.splitlines()[2:]]
+    plain = {ord("`"): None, ord("\N{MULTIPLICATION SIGN}"): "x"}
+    told = [line.split("|") for question in QUESTIONS for line in question.short.splitlines()]
+    rows = [tuple(cell.translate(plain).strip() for cell in cells[:3]) for cells in told if len(cells) == 4]
     assert len(rows) > 10
     assert set(rows) <= run
+
+
+def test_the_cheat_sheet_has_the_short_form_of_each_answer_once():
+    page = (DOCS / "interview" / "cheat-sheet.md").read_text()
+    quoted = re.findall(r'"([a-z0-9]+-[a-z0-9-]+)"', page)
+    assert sorted(quoted) == sorted(question.id for question in QUESTIONS if question.short)

@@ -50,6 +50,7 @@ class Question:
         evidence: Page and anchor below `docs/` that prove the answer.
         value: What a reader is to work out, as an expression of the pages' functions; none if it is not a number.
         unit: What the value counts.
+        short: The answer as the cheat sheet has it: rows of a table, cells between bars, or a sentence.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Question:
     evidence: str
     value: str | None = None
     unit: str = ""
+    short: str = ""
 
     @property
     def topic(self) -> str:
@@ -163,6 +165,12 @@ class Asker:
     def ask(self, topic: str | None = None) -> str:
         """Questions with folded answers, as Markdown for a page that stands one folder below `docs/`."""
         return "\n\n".join(map(self._fold, load(topic)))
+
+    def short(self, *ids: str) -> list[str]:
+        """Lines of the cheat sheet: those of these questions, in this order."""
+        told = {question.id: question.short for question in load() if question.short}
+        lines = [line for name in ids for line in told[name].splitlines()]
+        return [TO_DOCS.sub("](../", self.environment.from_string(line).render()) for line in lines]
 
     def _fold(self, question: Question) -> str:
         answer = f"{self.answer(question)}\n\n[Evidence]({question.evidence}){{ .evidence }}"

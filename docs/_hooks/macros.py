@@ -49,7 +49,9 @@ def define_env(env) -> None:
     """Hand the functions of this module to the pages."""
     for function in FUNCTIONS:
         env.macro(function)
-    env.macro(Asker({function.__name__: function for function in FUNCTIONS}).ask, "questions")
+    asker = Asker({function.__name__: function for function in FUNCTIONS})
+    env.macro(asker.ask, "questions")
+    env.macro(asker.short)
 
 
 def ledger(model: str) -> str:
