@@ -91,6 +91,18 @@ def recipe(model: str, dataset: str) -> Recipe:
     return recipe_for(model, dataset)
 
 
+ERASING = "Zhong et al. 2017, [arXiv:1708.04896](https://arxiv.org/abs/1708.04896), Section 4"
+
+
+def augmentation(model: str, dataset: str) -> str:
+    """The random changes to the training images of clothes, in words."""
+    changes = recipe_for(model, dataset).augmentation
+    told = f"flips, shifts by up to {changes.crop} pixel"
+    if changes.erase:
+        told += f", in {100 * changes.erase:.0f} of 100 images a rectangle of noise ({ERASING})"
+    return told
+
+
 FILES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "spec": "The table they share"}
 
 
@@ -164,9 +176,9 @@ def connections_table() -> str:
 
 
 FUNCTIONS = (
-    above, accuracy, apart, backbones.summary, c3_table, connections_table, count, curves, diagram, field, higher,
-    ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results, results_table, seed_table,
-    seeds, shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
+    above, accuracy, apart, augmentation, backbones.summary, c3_table, connections_table, count, curves, diagram, field,
+    higher, ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results, results_table,
+    seed_table, seeds, shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
     *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address,
     *speed.FUNCTIONS,
 )  # fmt: skip
