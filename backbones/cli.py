@@ -47,6 +47,21 @@ Framework = Annotated[str, typer.Option(help="torch or tensorflow.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="mnist or fashion-mnist.")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"backbones {backbones.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What precedes a command."""
+
+
 @app.command("list")
 def list_models(
     family: Annotated[str | None, typer.Option(help="Show one family only, for example lenet.")] = None,

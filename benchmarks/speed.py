@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
@@ -10,8 +12,13 @@ from tabulate import tabulate
 import backbones
 from backbones.training.report import FRAMEWORK_LABELS, RECORDS
 
-RESULT = RECORDS.parent / "speed.json"
+RESULTS = RECORDS.parent / "speed"
 USUAL, OURS, BF16 = "the usual way", "this project", "in bfloat16"
+
+
+def record_of(cpu: str) -> Path:
+    """Where the measurement on a processor is kept: the ratios differ from one to the next."""
+    return RESULTS / f"{re.sub('[^a-z0-9]+', '-', cpu.lower())}.json"
 
 
 def speeds(result: dict[str, Any]) -> dict[tuple[str, str, str], float]:

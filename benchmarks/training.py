@@ -1,6 +1,6 @@
 """How fast training is, against the usual way, in turns in one run.
 
-    python -m benchmarks.training                 # all nets, all ways; rewrites docs/results/speed.json
+    python -m benchmarks.training                 # all nets, all ways; rewrites this processor's record
     python -m benchmarks.training --model lenet5  # one net, printed only
 
 The usual way is what most tutorials show. PyTorch: each image by itself through PIL, a tensor and
@@ -40,7 +40,7 @@ from backbones import data
 from backbones.files import write_whole
 from backbones.training import Recipe, evaluate, fit, model_for, recipe_for
 from backbones.training.record import cpu, peak_memory
-from benchmarks.speed import BF16, OURS, RESULT, USUAL, table
+from benchmarks.speed import BF16, OURS, USUAL, record_of, table
 
 # Net, data set, and the part of the training images that makes a turn last half a minute at most.
 NETS = {
@@ -248,7 +248,7 @@ def main(
             )
         if not model:
             result["to_99"] = {f: process.submit(seconds_to, 0.99, f).result() for f in WAYS}
-            write_whole(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
+            write_whole(record_of(cpu()), lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
     print(table(result))
 
 

@@ -34,6 +34,10 @@ def test_list_and_summary():
     assert markdown.startswith("| layer")
 
 
+def test_it_tells_its_version():
+    assert runner.invoke(cli.app, ["--version"]).output == f"backbones {backbones.__version__}\n"
+
+
 @pytest.mark.parametrize("command", ["list", "summary", "data", "train", "evaluate", "report"])
 def test_help_teaches_by_example(command):
     result = runner.invoke(cli.app, [command, "--help"])
