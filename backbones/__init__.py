@@ -2,11 +2,12 @@
 
 Importing this package imports neither framework: `create_model` imports the one it is asked for.
 
->>> import backbones
->>> backbones.list_models("lenet")
-['lenet5', 'lenet5_1998']
->>> backbones.summary("lenet5").parameters
-61706
+Examples:
+    >>> import backbones
+    >>> backbones.list_models("lenet")
+    ['lenet5', 'lenet5_1998']
+    >>> backbones.summary("lenet5").parameters
+    61706
 """
 
 import os

@@ -15,11 +15,12 @@ _REPR.maxstring = _REPR.maxother = LONGEST // 2  # of one item, where a value ha
 class BackbonesError(ValueError):
     """Something a caller can put right. Its message is one line: what was wrong, and what would be right.
 
-    >>> import backbones
-    >>> backbones.summary("lenet6")
-    Traceback (most recent call last):
-    ...
-    backbones.errors.BackbonesError: unknown model 'lenet6'; did you mean 'lenet5'? known: ...
+    Examples:
+        >>> import backbones
+        >>> backbones.summary("lenet6")
+        Traceback (most recent call last):
+        ...
+        backbones.errors.BackbonesError: unknown model 'lenet6'; did you mean 'lenet5'? known: ...
     """
 
     def __init__(self, message: object) -> None:
@@ -30,8 +31,9 @@ class BackbonesError(ValueError):
 def shown(value: object) -> str:
     """A value as a message shows it: its `repr`, on one line and short.
 
-    >>> shown("lenet6"), shown("a" * 1000)
-    ("'lenet6'", "'aaa...aaa'")
+    Examples:
+        >>> shown("lenet6"), shown("a" * 1000)
+        ("'lenet6'", "'aaa...aaa'")
     """
     text = _one_line(_REPR.repr(value))
     half = LONGEST // 2

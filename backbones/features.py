@@ -30,10 +30,11 @@ def feature_extractor(model: Any, names: Iterable[str] | None = None) -> Callabl
         BackbonesError: If the model was built otherwise or has no such feature; of the function, if the model
             cannot take the images.
 
-    >>> import backbones, torch
-    >>> extract = feature_extractor(backbones.create_model("lenet5"), ["stage2"])
-    >>> extract(torch.zeros(1, 1, 28, 28))["stage2"].shape
-    torch.Size([1, 16, 5, 5])
+    Examples:
+        >>> import backbones, torch
+        >>> extract = feature_extractor(backbones.create_model("lenet5"), ["stage2"])
+        >>> extract(torch.zeros(1, 1, 28, 28))["stage2"].shape
+        torch.Size([1, 16, 5, 5])
     """
     spec = config_of(model)
     known = {feature.name: feature for feature in summarize_spec(spec).features}

@@ -53,8 +53,9 @@ def show(figure: Figure, alt: str) -> None:
 def to_svg(figure: Figure) -> str:
     """The figure as an SVG element, without the XML heading.
 
-    >>> to_svg(image_grid(np.zeros((2, 4, 4)))).startswith("<svg")
-    True
+    Examples:
+        >>> to_svg(image_grid(np.zeros((2, 4, 4)))).startswith("<svg")
+        True
     """
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
@@ -75,10 +76,11 @@ def curves(runs: Mapping[str, Sequence[History]]) -> Figure:
     Args:
         runs: Label -> histories. Of several, the mean is drawn, and a band from the lowest to the highest.
 
-    >>> from backbones.training import Epoch, History
-    >>> history = History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0), Epoch(2, 0.0, 1.0, 0.6, 1.2, 0.6, 11.0)])
-    >>> curves({"PyTorch": [history]}).axes[0].get_title()
-    'Loss'
+    Examples:
+        >>> from backbones.training import Epoch, History
+        >>> history = History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0), Epoch(2, 0.0, 1.0, 0.6, 1.2, 0.6, 11.0)])
+        >>> curves({"PyTorch": [history]}).axes[0].get_title()
+        'Loss'
     """
     figure, (left, right) = _figure(8, 3.2, 2)
     for colour, (label, histories) in zip(COLOURS, runs.items(), strict=False):
@@ -113,8 +115,9 @@ def lines(
         log: Whether the values' axis is logarithmic.
         start: What the first value stands over.
 
-    >>> lines({"loss": [2.0, 1.0]}, xlabel="epoch", ylabel="nats").axes[0].get_xlabel()
-    'epoch'
+    Examples:
+        >>> lines({"loss": [2.0, 1.0]}, xlabel="epoch", ylabel="nats").axes[0].get_xlabel()
+        'epoch'
     """
     figure, (axes,) = _figure(8, 3.6)
     for label, values in series.items():
@@ -131,8 +134,9 @@ def differences(pairs: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     Args:
         pairs: Label -> the losses of both runs. Steps in which they are equal leave a gap.
 
-    >>> differences({"float32": ([1.0, 2.0], [1.0, 2.1])}).axes[0].get_yscale()
-    'log'
+    Examples:
+        >>> differences({"float32": ([1.0, 2.0], [1.0, 2.1])}).axes[0].get_yscale()
+        'log'
     """
     apart = {label: np.abs(np.subtract(left, right)) for label, (left, right) in pairs.items()}
     gaps = {label: np.where(values > 0, values, np.nan) for label, values in apart.items()}
@@ -147,9 +151,10 @@ def dots(values: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str) ->
         values: Label -> series -> values, shares of 1.
         xlabel: What the values are.
 
-    >>> figure = dots({"ReLU": {"PyTorch": [0.8, 0.9]}, "tanh": {"PyTorch": [0.7, 0.8]}}, xlabel="accuracy")
-    >>> figure.axes[0].get_yticklabels()[1].get_text()
-    'tanh'
+    Examples:
+        >>> figure = dots({"ReLU": {"PyTorch": [0.8, 0.9]}, "tanh": {"PyTorch": [0.7, 0.8]}}, xlabel="accuracy")
+        >>> figure.axes[0].get_yticklabels()[1].get_text()
+        'tanh'
     """
     figure, (axes,) = _figure(8, 0.8 + 0.45 * len(values))
     for row, series in enumerate(values.values()):
@@ -176,8 +181,9 @@ def scatter(
         ylabel: What y is, with its unit.
         log: The axes that are logarithmic: "", "x" or "xy".
 
-    >>> scatter({"lenet": {"lenet5": (61_706, 416_520)}}, xlabel="parameters", ylabel="work").axes[0].get_ylabel()
-    'work'
+    Examples:
+        >>> scatter({"lenet": {"lenet5": (61_706, 416_520)}}, xlabel="parameters", ylabel="work").axes[0].get_ylabel()
+        'work'
     """
     figure, (axes,) = _figure(8, 5)
     for colour, (group, named) in zip(COLOURS, points.items(), strict=False):
@@ -198,8 +204,9 @@ def confusion(counts: NDArray[np.integer], classes: Sequence[str]) -> Figure:
         counts: Classes x classes: how often the row's class was called the column's.
         classes: Their names.
 
-    >>> confusion(np.array([[9, 1], [0, 10]]), ["cat", "dog"]).axes[0].get_xlabel()
-    'predicted'
+    Examples:
+        >>> confusion(np.array([[9, 1], [0, 10]]), ["cat", "dog"]).axes[0].get_xlabel()
+        'predicted'
     """
     figure, (axes,) = _figure(5.4, 5)
     mistakes = counts - np.diag(np.diag(counts))
@@ -229,8 +236,9 @@ def image_grid(
         columns: Images per row.
         cmap: Matplotlib colour map: "gray" for pictures, `DIVERGING` for weights.
 
-    >>> len(image_grid(np.zeros((12, 8, 8)), columns=10).axes)
-    20
+    Examples:
+        >>> len(image_grid(np.zeros((12, 8, 8)), columns=10).axes)
+        20
     """
     pictures = np.asarray(images)
     rows = -(-len(pictures) // columns)

@@ -20,10 +20,11 @@ class Ledger:
 
     A layer that does not fit its input, or has the name of another, is a `BackbonesError` that names it.
 
-    >>> net = Ledger()
-    >>> x = net.conv(FeatureMap(3, 32, 32), "conv1", 8, 3, padding=1)
-    >>> x.shape, net.layers[0].parameters
-    ((8, 32, 32), 224)
+    Examples:
+        >>> net = Ledger()
+        >>> x = net.conv(FeatureMap(3, 32, 32), "conv1", 8, 3, padding=1)
+        >>> x.shape, net.layers[0].parameters
+        ((8, 32, 32), 224)
     """
 
     def __init__(self) -> None:

@@ -48,8 +48,9 @@ def list_models(family: str | None = None) -> list[str]:
     Raises:
         BackbonesError: If there is no such family.
 
-    >>> list_models("alexnet")
-    ['alexnet', 'alexnet_owt', 'alexnet_mini']
+    Examples:
+        >>> list_models("alexnet")
+        ['alexnet', 'alexnet_owt', 'alexnet_mini']
     """
     if family is not None:
         require_known("family", family, FAMILIES)
@@ -132,8 +133,9 @@ def create_model(
         BackbonesError: If the model, the framework, an option or the data set is unknown, the framework is not
             installed, a value does not fit the net, this machine's memory does not hold it, or the file does not fit.
 
-    >>> create_model("lenet5", framework="torch", seed=0).conv1
-    Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
+    Examples:
+        >>> create_model("lenet5", framework="torch", seed=0).conv1
+        Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
     """
     from backbones.weights import is_dataset, load_weights, options_of, shipped  # which need this module
 
@@ -193,11 +195,12 @@ def summary(
     Raises:
         BackbonesError: As for `create_model`.
 
-    >>> ledger = summary("lenet5")
-    >>> ledger["conv1"].output.shape
-    (6, 28, 28)
-    >>> ledger["conv1"].arithmetic
-    '6 x 1 x 5 x 5 + 6 = 156; 6 x 1 x 5 x 5 x 28 x 28 = 117,600'
+    Examples:
+        >>> ledger = summary("lenet5")
+        >>> ledger["conv1"].output.shape
+        (6, 28, 28)
+        >>> ledger["conv1"].arithmetic
+        '6 x 1 x 5 x 5 + 6 = 156; 6 x 1 x 5 x 5 x 28 x 28 = 117,600'
     """
     return summarize_spec(
         resolve(name, num_classes=num_classes, in_channels=in_channels, input_size=input_size, **changes)

@@ -28,8 +28,9 @@ Side = int | tuple[int, int]
 def pair(side: Side) -> tuple[int, int]:
     """(height, width).
 
-    >>> pair(3), pair((1, 7))
-    ((3, 3), (1, 7))
+    Examples:
+        >>> pair(3), pair((1, 7))
+        ((3, 3), (1, 7))
     """
     return (side, side) if isinstance(side, int) else side
 
@@ -45,8 +46,9 @@ class FeatureMap:
         sees: Height and width, in input pixels, of what one value depends on.
         stride: Distance, in input pixels, between the centres of two neighbouring values.
 
-    >>> FeatureMap(6, 28, 28).size
-    4704
+    Examples:
+        >>> FeatureMap(6, 28, 28).size
+        4704
     """
 
     channels: int
@@ -80,8 +82,9 @@ class FeatureMap:
 def met(branches: list[FeatureMap], channels: int) -> FeatureMap:
     """What several maps of the same size give together.
 
-    >>> met([FeatureMap(64, 28, 28, (3, 3)), FeatureMap(32, 28, 28, (5, 5))], channels=96).sees
-    (5, 5)
+    Examples:
+        >>> met([FeatureMap(64, 28, 28, (3, 3)), FeatureMap(32, 28, 28, (5, 5))], channels=96).sees
+        (5, 5)
     """
     height, width = (max(x.sees[axis] for x in branches) for axis in (0, 1))
     return replace(branches[0], channels=channels, sees=(height, width))
@@ -105,10 +108,11 @@ class Layer:
         auxiliary: Whether the layer belongs to a head that exists for training alone.
         arithmetic: How the numbers come about, as text.
 
-    >>> import backbones
-    >>> layer = backbones.summary("lenet5")["conv1"]
-    >>> layer.type, layer.kernel, layer.parameters
-    ('Conv', 5, 156)
+    Examples:
+        >>> import backbones
+        >>> layer = backbones.summary("lenet5")["conv1"]
+        >>> layer.type, layer.kernel, layer.parameters
+        ('Conv', 5, 156)
     """
 
     name: str
@@ -134,9 +138,10 @@ class Feature:
         layer: The layer that gives it.
         map: Its channels, size, stride and receptive field.
 
-    >>> import backbones
-    >>> backbones.summary("lenet5").features[-1].name
-    'stage2'
+    Examples:
+        >>> import backbones
+        >>> backbones.summary("lenet5").features[-1].name
+        'stage2'
     """
 
     name: str
@@ -151,10 +156,11 @@ HEADERS = ["layer", "type", "output", "k/s/p", "parameters", "multiply-adds", "s
 class Summary:
     """The finished ledger of one model. Printed, it is a table; `to_markdown` gives it for a page.
 
-    >>> import backbones
-    >>> ledger = backbones.summary("lenet5")
-    >>> ledger.parameters, ledger.multiply_adds, ledger["conv2"].output.receptive_field
-    (61706, 416520, 14)
+    Examples:
+        >>> import backbones
+        >>> ledger = backbones.summary("lenet5")
+        >>> ledger.parameters, ledger.multiply_adds, ledger["conv2"].output.receptive_field
+        (61706, 416520, 14)
     """
 
     model: str

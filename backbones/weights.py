@@ -45,13 +45,14 @@ def save_weights(model: Any, path: str | Path) -> None:
     Raises:
         BackbonesError: If the model was built otherwise, or the file is no path or cannot be written.
 
-    >>> import tempfile
-    >>> from backbones import create_model
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_weights(create_model("lenet5", "tensorflow", seed=0), f"{folder}/lenet5.safetensors")
-    ...     model = create_model("lenet5", "torch", weights=f"{folder}/lenet5.safetensors")
-    >>> model.fc3
-    Linear(in_features=84, out_features=10, bias=True)
+    Examples:
+        >>> import tempfile
+        >>> from backbones import create_model
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_weights(create_model("lenet5", "tensorflow", seed=0), f"{folder}/lenet5.safetensors")
+        ...     model = create_model("lenet5", "torch", weights=f"{folder}/lenet5.safetensors")
+        >>> model.fc3
+        Linear(in_features=84, out_features=10, bias=True)
     """
     spec = convert.config_of(model)
     metadata = {"backbones": json.dumps(_identity(spec)), "input_size": str(spec.input_size)}
@@ -69,8 +70,9 @@ def shipped(name: str, dataset: str) -> Path:
     Raises:
         BackbonesError: If there are none; the message says which there are, of this net or else of all.
 
-    >>> shipped("lenet5", "mnist").name
-    'lenet5-mnist.safetensors'
+    Examples:
+        >>> shipped("lenet5", "mnist").name
+        'lenet5-mnist.safetensors'
     """
     find_spec(name)
     files = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
@@ -96,8 +98,9 @@ def options_of(path: str | Path) -> dict[str, int]:
     Raises:
         BackbonesError: If the file is missing or cannot be read.
 
-    >>> options_of(shipped("resnet20", "fashion-mnist"))
-    {...}
+    Examples:
+        >>> options_of(shipped("resnet20", "fashion-mnist"))
+        {...}
     """
     metadata, _ = _read(path)
     identity = _identity_in(path, metadata)
@@ -125,9 +128,10 @@ def load_weights(model: Any, path: str | Path) -> None:
     Raises:
         BackbonesError: If the file is missing, cannot be read, or is of another net.
 
-    >>> from backbones import create_model
-    >>> model = create_model("lenet5", "torch")
-    >>> load_weights(model, shipped("lenet5", "mnist"))
+    Examples:
+        >>> from backbones import create_model
+        >>> model = create_model("lenet5", "torch")
+        >>> load_weights(model, shipped("lenet5", "mnist"))
     """
     wanted = _identity(convert.config_of(model))
     metadata, weights = _read(path)

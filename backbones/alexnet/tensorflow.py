@@ -38,9 +38,10 @@ def alexnet(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     Shape:
         Input N x 227 x 227 x 3, output N x 1000.
 
-    >>> from backbones.alexnet.spec import ALEXNET_MINI
-    >>> alexnet(ALEXNET_MINI, keras.random.SeedGenerator(0)).output.shape
-    (None, 10)
+    Examples:
+        >>> from backbones.alexnet.spec import ALEXNET_MINI
+        >>> alexnet(ALEXNET_MINI, keras.random.SeedGenerator(0)).output.shape
+        (None, 10)
     """
     kernel_init = (
         keras.initializers.RandomNormal(stddev=spec.init_std, seed=seed) if spec.init_std else he_normal(seed)

@@ -36,10 +36,11 @@ class AlexNet(nn.Sequential):
     Shape:
         Input N x 3 x 227 x 227, output N x 1000.
 
-    >>> import torch
-    >>> from backbones.alexnet.spec import ALEXNET_MINI
-    >>> AlexNet(ALEXNET_MINI).forward_features(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 64, 2, 2])
+    Examples:
+        >>> import torch
+        >>> from backbones.alexnet.spec import ALEXNET_MINI
+        >>> AlexNet(ALEXNET_MINI).forward_features(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 64, 2, 2])
     """
 
     def __init__(self, spec: AlexNetSpec = ALEXNET) -> None:

@@ -34,11 +34,12 @@ def activations(model: Any, images: NDArray[Any]) -> State:
         BackbonesError: If the model cannot take the images, and the message then says which it takes; if it does not
             give a tensor; or if it is of Keras and neither functional nor a built `Sequential`.
 
-    >>> import numpy as np
-    >>> from backbones import create_model
-    >>> seen = activations(create_model("lenet5", "torch", seed=0), np.zeros((1, 28, 28, 1), np.float32))
-    >>> seen["pool1"].shape, seen["logits"].shape
-    ((1, 6, 14, 14), (1, 10))
+    Examples:
+        >>> import numpy as np
+        >>> from backbones import create_model
+        >>> seen = activations(create_model("lenet5", "torch", seed=0), np.zeros((1, 28, 28, 1), np.float32))
+        >>> seen["pool1"].shape, seen["logits"].shape
+        ((1, 6, 14, 14), (1, 10))
     """
     check_images(model, images, np.ndarray)
     if framework_of(model) == "torch":
@@ -104,8 +105,9 @@ class Difference:
         largest: The largest absolute difference.
         feature: The named feature that the layer gives, if it gives one.
 
-    >>> Difference("conv1", (1, 6, 28, 28), size=2.0, largest=1e-6).relative
-    5e-07
+    Examples:
+        >>> Difference("conv1", (1, 6, 28, 28), size=2.0, largest=1e-6).relative
+        5e-07
     """
 
     layer: str
@@ -124,9 +126,10 @@ class Difference:
 class Comparison:
     """The differences of all layers, in order, the logits last. Printed, it is a table.
 
-    >>> conv1, logits = Difference("conv1", (1, 6, 28, 28), 2.0, 1e-6), Difference("logits", (1, 10), 0.5, 1e-6)
-    >>> Comparison((conv1, logits)).largest
-    2e-06
+    Examples:
+        >>> conv1, logits = Difference("conv1", (1, 6, 28, 28), 2.0, 1e-6), Difference("logits", (1, 10), 0.5, 1e-6)
+        >>> Comparison((conv1, logits)).largest
+        2e-06
     """
 
     rows: tuple[Difference, ...]
@@ -171,12 +174,13 @@ def compare(
         BackbonesError: If the models share no layer or not one that is asked for, a shared layer's shapes
             differ, or a model is one that `activations` refuses, or cannot take the images.
 
-    >>> import numpy as np
-    >>> from backbones import convert, create_model
-    >>> model = create_model("lenet5", "torch", seed=0)
-    >>> images = np.random.default_rng(0).normal(size=(2, 28, 28, 1)).astype(np.float32)
-    >>> compare(model, convert.to_tensorflow(model), images).largest < 1e-5
-    True
+    Examples:
+        >>> import numpy as np
+        >>> from backbones import convert, create_model
+        >>> model = create_model("lenet5", "torch", seed=0)
+        >>> images = np.random.default_rng(0).normal(size=(2, 28, 28, 1)).astype(np.float32)
+        >>> compare(model, convert.to_tensorflow(model), images).largest < 1e-5
+        True
     """
     left, right = activations(torch_model, images), activations(keras_model, images)
     common = [name for name in left if name in right and name != "logits"]

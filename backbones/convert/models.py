@@ -21,9 +21,10 @@ def framework_of(model: Any) -> str:
     Raises:
         BackbonesError: If the object is a model of neither.
 
-    >>> from backbones import create_model
-    >>> framework_of(create_model("lenet5", "tensorflow"))
-    'tensorflow'
+    Examples:
+        >>> from backbones import create_model
+        >>> framework_of(create_model("lenet5", "tensorflow"))
+        'tensorflow'
     """
     torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
     if torch and isinstance(model, torch.nn.Module):
@@ -51,9 +52,10 @@ def config_of(model: Any) -> Spec:
     Raises:
         BackbonesError: If it was built otherwise, or is no model.
 
-    >>> from backbones import create_model
-    >>> config_of(create_model("lenet5", "torch", num_classes=26)).num_classes
-    26
+    Examples:
+        >>> from backbones import create_model
+        >>> config_of(create_model("lenet5", "torch", num_classes=26)).num_classes
+        26
     """
     framework_of(model)
     config = getattr(model, "config", None)

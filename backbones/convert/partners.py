@@ -18,9 +18,10 @@ def to_tensorflow(model: Any) -> Any:
         BackbonesError: If the model was built otherwise, its weights are neither float32 nor float64, or one
             does not fit.
 
-    >>> from backbones import create_model
-    >>> to_tensorflow(create_model("lenet5", "torch", seed=0)).name
-    'lenet5'
+    Examples:
+        >>> from backbones import create_model
+        >>> to_tensorflow(create_model("lenet5", "torch", seed=0)).name
+        'lenet5'
     """
     return _partner(model, "tensorflow")
 
@@ -32,9 +33,10 @@ def to_torch(model: Any) -> Any:
         BackbonesError: If the model was built otherwise, its weights are neither float32 nor float64, or one
             does not fit.
 
-    >>> from backbones import create_model
-    >>> to_torch(create_model("lenet5", "tensorflow", seed=0)).fc3
-    Linear(in_features=84, out_features=10, bias=True)
+    Examples:
+        >>> from backbones import create_model
+        >>> to_torch(create_model("lenet5", "tensorflow", seed=0)).fc3
+        Linear(in_features=84, out_features=10, bias=True)
     """
     return _partner(model, "torch")
 
@@ -78,10 +80,11 @@ def copy_weights(source: Any, target: Any) -> None:
         BackbonesError: If a weight of either has no partner or another shape, or one of them is a model that
             `state` refuses; `target` is then unchanged.
 
-    >>> from backbones import create_model
-    >>> left, right = (create_model("lenet5", framework, seed=0) for framework in ("torch", "tensorflow"))
-    >>> copy_weights(left, right)
-    >>> all((state(left)[key] == state(right)[key]).all() for key in state(left))
-    True
+    Examples:
+        >>> from backbones import create_model
+        >>> left, right = (create_model("lenet5", framework, seed=0) for framework in ("torch", "tensorflow"))
+        >>> copy_weights(left, right)
+        >>> all((state(left)[key] == state(right)[key]).all() for key in state(left))
+        True
     """
     load_state(target, state(source))

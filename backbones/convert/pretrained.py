@@ -54,10 +54,11 @@ def from_torchvision(name: str, state_dict: Mapping[str, Any], **options: Any) -
         BackbonesError: If torchvision has no such net, an option is unknown, or a weight is missing, left over or
             of another shape; the message names the first.
 
-    >>> from backbones import create_model
-    >>> theirs = create_model("resnet18", "torch").state_dict()  # under the same names as torchvision's
-    >>> from_torchvision("resnet18", theirs).config.name
-    'resnet18'
+    Examples:
+        >>> from backbones import create_model
+        >>> theirs = create_model("resnet18", "torch").state_dict()  # under the same names as torchvision's
+        >>> from_torchvision("resnet18", theirs).config.name
+        'resnet18'
     """
     require_known("torchvision model", name, TORCHVISION)
     weights = as_state(state_dict)
@@ -78,10 +79,11 @@ def torchvision_state(model: Any, state_dict: Mapping[str, Any]) -> State:
     Raises:
         BackbonesError: If it is none, or its names are neither torchvision's for such a net nor ours.
 
-    >>> from backbones import create_model
-    >>> theirs = {"features.0.weight": np.zeros((64, 3, 3, 3)), "features.3.weight": np.zeros((128, 64, 3, 3))}
-    >>> list(torchvision_state(create_model("vgg11", "torch", hidden=(8, 8)), theirs))
-    ['conv1_1.weight', 'conv2_1.weight']
+    Examples:
+        >>> from backbones import create_model
+        >>> theirs = {"features.0.weight": np.zeros((64, 3, 3, 3)), "features.3.weight": np.zeros((128, 64, 3, 3))}
+        >>> list(torchvision_state(create_model("vgg11", "torch", hidden=(8, 8)), theirs))
+        ['conv1_1.weight', 'conv2_1.weight']
     """
     config, weights = config_of(model), as_state(state_dict)
     family, _ = find_spec(config.name)
@@ -136,10 +138,11 @@ def from_keras_applications(name: str, keras_model: Any, **options: Any) -> Any:
         BackbonesError: If keras.applications has no such net, an option is unknown, or a layer is missing, left
             over, of another kind or shape, or without a weight; the message names the first.
 
-    >>> import keras
-    >>> theirs = keras.applications.ResNet50(weights=None, classes=10)
-    >>> from_keras_applications("resnet50", theirs, num_classes=10).config.stride_in_1x1
-    True
+    Examples:
+        >>> import keras
+        >>> theirs = keras.applications.ResNet50(weights=None, classes=10)
+        >>> from_keras_applications("resnet50", theirs, num_classes=10).config.stride_in_1x1
+        True
     """
     require_known("keras.applications model", name, KERAS_APPLICATIONS)
     if framework_of(keras_model) != "tensorflow":

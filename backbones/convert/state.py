@@ -38,9 +38,10 @@ def state(model: Any) -> State:
         BackbonesError: If it is no model, or one whose weights have no known layout in PyTorch; the message names
             the layer.
 
-    >>> from backbones import create_model
-    >>> state(create_model("lenet5", "tensorflow", seed=0))["conv2.weight"].shape
-    (16, 6, 5, 5)
+    Examples:
+        >>> from backbones import create_model
+        >>> state(create_model("lenet5", "tensorflow", seed=0))["conv2.weight"].shape
+        (16, 6, 5, 5)
     """
     if framework_of(model) == "torch":
         return {key: _array(key, value).copy() for key, value in torch_entries(model)}
@@ -107,11 +108,12 @@ def load_state(model: Any, weights: Mapping[str, Any]) -> None:
         BackbonesError: If one is of another shape or another kind of number, missing or left over, or the model is
             one that `state` refuses; it is then unchanged.
 
-    >>> from backbones import create_model
-    >>> model, other = (create_model("lenet5", "torch", seed=seed) for seed in (0, 1))
-    >>> load_state(model, state(other))
-    >>> bool((model.fc1.weight == other.fc1.weight).all())
-    True
+    Examples:
+        >>> from backbones import create_model
+        >>> model, other = (create_model("lenet5", "torch", seed=seed) for seed in (0, 1))
+        >>> load_state(model, state(other))
+        >>> bool((model.fc1.weight == other.fc1.weight).all())
+        True
     """
     weights = as_state(weights)
     _check(model, weights)

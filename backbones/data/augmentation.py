@@ -26,8 +26,9 @@ class Augmentation:
     Raises:
         BackbonesError: If a number is out of its range, or not of its type.
 
-    >>> Augmentation(shift=1.0, flip=True).flip
-    True
+    Examples:
+        >>> Augmentation(shift=1.0, flip=True).flip
+        True
     """
 
     rotate: NotNegative = 0.0
@@ -54,10 +55,11 @@ def augment(
     Returns:
         N x H x W x C, float32, in the units of the input. Outside of an image there is black.
 
-    >>> images = np.full((2, 28, 28, 1), 255, np.uint8)
-    >>> changed = augment(images, Augmentation(rotate=10, shift=2), np.random.default_rng(0))
-    >>> changed.shape, changed.dtype
-    ((2, 28, 28, 1), dtype('float32'))
+    Examples:
+        >>> images = np.full((2, 28, 28, 1), 255, np.uint8)
+        >>> changed = augment(images, Augmentation(rotate=10, shift=2), np.random.default_rng(0))
+        >>> changed.shape, changed.dtype
+        ((2, 28, 28, 1), dtype('float32'))
     """
     if augmentation.flip:
         mirrored = rng.random(len(images)) < 0.5
@@ -129,10 +131,11 @@ def warp(images: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.flo
     Returns:
         N x H x W x C, float32. Outside of an image there is black.
 
-    >>> row = np.array([10, 20, 30], np.uint8).reshape(1, 1, 3, 1)
-    >>> one_to_the_right = np.array([[[1, 0, 0], [0, 1, 1]]], np.float32)
-    >>> warp(row, one_to_the_right).ravel().tolist()
-    [20.0, 30.0, 0.0]
+    Examples:
+        >>> row = np.array([10, 20, 30], np.uint8).reshape(1, 1, 3, 1)
+        >>> one_to_the_right = np.array([[[1, 0, 0], [0, 1, 1]]], np.float32)
+        >>> warp(row, one_to_the_right).ravel().tolist()
+        [20.0, 30.0, 0.0]
     """
     count, height, width, channels = images.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)

@@ -52,13 +52,14 @@ def batches(
     Raises:
         BackbonesError: When the first batch is asked for, if a number is out of its range, or not of its type.
 
-    >>> split = Split(np.zeros((10, 28, 28, 1), np.uint8), np.arange(10))
-    >>> stream = batches(split, batch_size=4, seed=0, epoch=0, mean=0.0, std=1.0, shuffle=False)
-    >>> for _, labels in stream:
-    ...     print(*labels)
-    0 1 2 3
-    4 5 6 7
-    8 9
+    Examples:
+        >>> split = Split(np.zeros((10, 28, 28, 1), np.uint8), np.arange(10))
+        >>> stream = batches(split, batch_size=4, seed=0, epoch=0, mean=0.0, std=1.0, shuffle=False)
+        >>> for _, labels in stream:
+        ...     print(*labels)
+        0 1 2 3
+        4 5 6 7
+        8 9
     """
     for name, value, wanted in (
         ("batch_size", batch_size, int), ("seed", seed, Seed), ("epoch", epoch, ZeroOrMore),
@@ -88,8 +89,9 @@ def prefetch(items: Iterable[T], depth: int = 4) -> Iterator[T]:
     Yields:
         The same items in the same order. What `items` raises is raised here.
 
-    >>> list(prefetch(range(3)))
-    [0, 1, 2]
+    Examples:
+        >>> list(prefetch(range(3)))
+        [0, 1, 2]
     """
     waiting: queue.Queue[_Parcel[T]] = queue.Queue(depth)
     stop = threading.Event()

@@ -31,8 +31,9 @@ class Split:
     Raises:
         BackbonesError: If the arrays are of another shape or type, or do not belong together.
 
-    >>> Split(np.zeros((3, 28, 28, 1), np.uint8), np.arange(3)).images.shape
-    (3, 28, 28, 1)
+    Examples:
+        >>> Split(np.zeros((3, 28, 28, 1), np.uint8), np.arange(3)).images.shape
+        (3, 28, 28, 1)
     """
 
     images: NDArray[np.uint8]
@@ -74,10 +75,11 @@ class Dataset:
         BackbonesError: If a field is not of its type or out of its range, arrays do not fit together, a split is
             empty, or a label names no class.
 
-    >>> images, labels = np.zeros((10, 28, 28, 1), np.uint8), np.arange(10)
-    >>> tiny = Dataset("tiny", images, labels, images, labels, tuple("0123456789"), 0.5, 0.3, validation_size=4)
-    >>> len(tiny.train), len(tiny.validation), len(tiny.test)
-    (6, 4, 10)
+    Examples:
+        >>> images, labels = np.zeros((10, 28, 28, 1), np.uint8), np.arange(10)
+        >>> tiny = Dataset("tiny", images, labels, images, labels, tuple("0123456789"), 0.5, 0.3, validation_size=4)
+        >>> len(tiny.train), len(tiny.validation), len(tiny.test)
+        (6, 4, 10)
     """
 
     name: str
@@ -160,8 +162,9 @@ class Dataset:
 def list_datasets() -> list[str]:
     """Names that `load` knows.
 
-    >>> list_datasets()
-    ['mnist', 'fashion-mnist']
+    Examples:
+        >>> list_datasets()
+        ['mnist', 'fashion-mnist']
     """
     return list(SOURCES)
 
@@ -179,8 +182,9 @@ def load(name: str) -> Dataset:
         BackbonesError: If there is no such data set, the folder it is kept in cannot be read or written, or no
             source has it; the message then says what each source answered and where to put the files by hand.
 
-    >>> len(load("mnist").train), len(load("mnist").validation)
-    (55000, 5000)
+    Examples:
+        >>> len(load("mnist").train), len(load("mnist").validation)
+        (55000, 5000)
     """
     arrays = {part: _read_idx(content) for part, content in fetch(name).items()}
     train_images = arrays["train-images"][..., None]

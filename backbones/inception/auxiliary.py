@@ -31,12 +31,13 @@ class WithAuxiliary(keras.Model):
     `fit` works as for any model: the loss is the main head's plus `auxiliary_weight` times each other head's
     (Szegedy et al. 2014, Section 5), each as Keras works it out; metrics look at the main head alone.
 
-    >>> import numpy as np
-    >>> from backbones import create_model
-    >>> net = create_model("googlenet", "tensorflow", num_classes=10, input_size=96)
-    >>> images = np.zeros((1, 96, 96, 3), np.float32)
-    >>> len(net(images, training=True)), tuple(net(images).shape)
-    (3, (1, 10))
+    Examples:
+        >>> import numpy as np
+        >>> from backbones import create_model
+        >>> net = create_model("googlenet", "tensorflow", num_classes=10, input_size=96)
+        >>> images = np.zeros((1, 96, 96, 3), np.float32)
+        >>> len(net(images, training=True)), tuple(net(images).shape)
+        (3, (1, 10))
     """
 
     # `*args` and `**kwargs` tell Keras that it may build the model from a file as it does its own. The default is the

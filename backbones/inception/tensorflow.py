@@ -43,9 +43,10 @@ def googlenet(spec: GoogLeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mo
     Shape:
         Input N x 224 x 224 x 3, output N x 1000.
 
-    >>> from backbones.inception.spec import GOOGLENET_MINI
-    >>> googlenet(GOOGLENET_MINI, keras.random.SeedGenerator(0)).outputs[0].shape
-    (None, 10)
+    Examples:
+        >>> from backbones.inception.spec import GOOGLENET_MINI
+        >>> googlenet(GOOGLENET_MINI, keras.random.SeedGenerator(0)).outputs[0].shape
+        (None, 10)
     """
     init = he_normal(seed)
 

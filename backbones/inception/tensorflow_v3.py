@@ -28,9 +28,10 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
     Shape:
         Input N x 299 x 299 x 3, output N x 1000.
 
-    >>> from backbones.inception.spec_v3 import INCEPTION_V3
-    >>> inception_v3(INCEPTION_V3, keras.random.SeedGenerator(0)).outputs[0].shape
-    (None, 1000)
+    Examples:
+        >>> from backbones.inception.spec_v3 import INCEPTION_V3
+        >>> inception_v3(INCEPTION_V3, keras.random.SeedGenerator(0)).outputs[0].shape
+        (None, 1000)
     """
     init = he_normal(seed)
 

@@ -42,10 +42,11 @@ class GoogLeNet(nn.Module):
     Shape:
         Input N x 3 x 224 x 224, output N x 1000.
 
-    >>> import torch
-    >>> from backbones.inception.spec import GOOGLENET_MINI
-    >>> GoogLeNet(GOOGLENET_MINI).eval()(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 10])
+    Examples:
+        >>> import torch
+        >>> from backbones.inception.spec import GOOGLENET_MINI
+        >>> GoogLeNet(GOOGLENET_MINI).eval()(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
     """
 
     def __init__(self, spec: GoogLeNetSpec = GOOGLENET) -> None:

@@ -26,8 +26,9 @@ class InceptionV3(nn.Module):
     Shape:
         Input N x 3 x 299 x 299, output N x 1000.
 
-    >>> InceptionV3().fc
-    Linear(in_features=2048, out_features=1000, bias=True)
+    Examples:
+        >>> InceptionV3().fc
+        Linear(in_features=2048, out_features=1000, bias=True)
     """
 
     def __init__(self, spec: InceptionV3Spec = INCEPTION_V3) -> None:

@@ -37,9 +37,10 @@ def lenet5(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     Shape:
         Input N x 28 x 28 x 1, output N x 10.
 
-    >>> from backbones.lenet.spec import LENET5
-    >>> lenet5(LENET5, keras.random.SeedGenerator(0)).output.shape
-    (None, 10)
+    Examples:
+        >>> from backbones.lenet.spec import LENET5
+        >>> lenet5(LENET5, keras.random.SeedGenerator(0)).output.shape
+        (None, 10)
     """
     c1, c3 = spec.channels
     f5, f6 = spec.units
@@ -82,9 +83,10 @@ def lenet5_1998(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mode
     Shape:
         Input N x 32 x 32 x 1, output N x 10.
 
-    >>> from backbones.lenet.spec import LENET5_1998
-    >>> lenet5_1998(LENET5_1998, keras.random.SeedGenerator(0)).output.shape
-    (None, 10)
+    Examples:
+        >>> from backbones.lenet.spec import LENET5_1998
+        >>> lenet5_1998(LENET5_1998, keras.random.SeedGenerator(0)).output.shape
+        (None, 10)
     """
     c1, _ = spec.channels  # C3's maps are the rows of its table
     c5, f6 = spec.units

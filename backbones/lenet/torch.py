@@ -35,9 +35,10 @@ class LeNet5(nn.Module):
     Shape:
         Input N x 1 x 28 x 28, output N x 10.
 
-    >>> import torch
-    >>> LeNet5()(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 10])
+    Examples:
+        >>> import torch
+        >>> LeNet5()(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
     """
 
     def __init__(self, spec: LeNetSpec = LENET5) -> None:
@@ -95,9 +96,10 @@ class LeNet51998(nn.Module):
     Shape:
         Input N x 1 x 32 x 32, output N x 10.
 
-    >>> import torch
-    >>> LeNet51998()(torch.zeros(2, 1, 32, 32)).shape
-    torch.Size([2, 10])
+    Examples:
+        >>> import torch
+        >>> LeNet51998()(torch.zeros(2, 1, 32, 32)).shape
+        torch.Size([2, 10])
     """
 
     def __init__(self, spec: LeNetSpec = LENET5_1998) -> None:

@@ -29,9 +29,10 @@ def resnet(spec: ResNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     Shape:
         Input N x 224 x 224 x 3, output N x 1000.
 
-    >>> from backbones.resnet.spec import VARIANTS
-    >>> resnet(VARIANTS["resnet20"], keras.random.SeedGenerator(0)).output.shape
-    (None, 10)
+    Examples:
+        >>> from backbones.resnet.spec import VARIANTS
+        >>> resnet(VARIANTS["resnet20"], keras.random.SeedGenerator(0)).output.shape
+        (None, 10)
     """
     init = he_normal(seed)
 

@@ -25,9 +25,10 @@ class ResNet(nn.Module):
     Shape:
         Input N x 3 x 224 x 224, output N x 1000.
 
-    >>> import torch
-    >>> ResNet(VARIANTS["resnet20"]).eval()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
+    Examples:
+        >>> import torch
+        >>> ResNet(VARIANTS["resnet20"]).eval()(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
     """
 
     def __init__(self, spec: ResNetSpec = VARIANTS["resnet50"]) -> None:

@@ -43,11 +43,12 @@ def fit(
         BackbonesError: If the model is of neither framework, does not fit the data set or gives no logits, the
             checkpoint is of another run or cannot be written, or the loss is no longer a number.
 
-    >>> from backbones import create_model, data
-    >>> part = data.load("mnist").part(train=640, validation=100)
-    >>> history = fit(create_model("lenet5", "torch", seed=0), part, Recipe(epochs=1), progress=False)
-    >>> len(history.epochs)
-    1
+    Examples:
+        >>> from backbones import create_model, data
+        >>> part = data.load("mnist").part(train=640, validation=100)
+        >>> history = fit(create_model("lenet5", "torch", seed=0), part, Recipe(epochs=1), progress=False)
+        >>> len(history.epochs)
+        1
     """
     from backbones.convert import framework_of
 

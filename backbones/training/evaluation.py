@@ -25,9 +25,10 @@ class Evaluation:
         logits: N x classes.
         labels: N, the right answers.
 
-    >>> found = Evaluation(np.array([[2.0, 1.0], [0.0, 3.0]], np.float32), np.array([0, 0]))
-    >>> found.accuracy, found.confusion().tolist()
-    (0.5, [[1, 1], [0, 0]])
+    Examples:
+        >>> found = Evaluation(np.array([[2.0, 1.0], [0.0, 3.0]], np.float32), np.array([0, 0]))
+        >>> found.accuracy, found.confusion().tolist()
+        (0.5, [[1, 1], [0, 0]])
     """
 
     logits: NDArray[np.float32]
@@ -75,10 +76,11 @@ def evaluate(
     Raises:
         BackbonesError: If the split is unknown, or the model does not fit the data set or gives no logits.
 
-    >>> from backbones import create_model, data
-    >>> model = create_model("lenet5", "torch", weights="mnist")
-    >>> evaluate(model, data.load("mnist").part(train=1, validation=100)).accuracy > 0.95
-    True
+    Examples:
+        >>> from backbones import create_model, data
+        >>> model = create_model("lenet5", "torch", weights="mnist")
+        >>> evaluate(model, data.load("mnist").part(train=1, validation=100)).accuracy > 0.95
+        True
     """
     require_known("split", split, ("train", "validation", "test"))
     part: Split = getattr(dataset, split)

@@ -25,9 +25,10 @@ def model_for(dataset: Dataset, name: str, framework: str = "torch", **options: 
     Raises:
         BackbonesError: As `backbones.create_model`.
 
-    >>> from backbones import data
-    >>> model_for(data.load("mnist"), "resnet20", seed=0).config.input_size
-    28
+    Examples:
+        >>> from backbones import data
+        >>> model_for(data.load("mnist"), "resnet20", seed=0).config.input_size
+        28
     """
     _, side, _, channels = dataset.train_images.shape
     _, spec = find_spec(name)

@@ -27,8 +27,9 @@ class Epoch:
     Raises:
         BackbonesError: If a value is not of its type, or the seconds are below 0.
 
-    >>> Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0).validation_accuracy
-    0.5
+    Examples:
+        >>> Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0).validation_accuracy
+        0.5
     """
 
     epoch: int
@@ -54,8 +55,9 @@ class Epoch:
 class History:
     """The epochs of one run, in order.
 
-    >>> History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0), Epoch(2, 0.0, 1.0, 0.6, 1.2, 0.6, 11.0)]).seconds
-    23.0
+    Examples:
+        >>> History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0), Epoch(2, 0.0, 1.0, 0.6, 1.2, 0.6, 11.0)]).seconds
+        23.0
     """
 
     epochs: list[Epoch] = field(default_factory=list)

@@ -46,9 +46,10 @@ class Recipe:
     Raises:
         BackbonesError: If a number is out of its range, or not of its type.
 
-    >>> recipe = Recipe(epochs=2, learning_rate=0.1, warmup=0.5)
-    >>> recipe.learning_rates(steps_per_epoch=2).round(3).tolist()
-    [0.05..., 0.1..., 0.05..., 0.0]
+    Examples:
+        >>> recipe = Recipe(epochs=2, learning_rate=0.1, warmup=0.5)
+        >>> recipe.learning_rates(steps_per_epoch=2).round(3).tolist()
+        [0.05..., 0.1..., 0.05..., 0.0]
     """
 
     epochs: int = 10
@@ -130,8 +131,9 @@ def recipe_for(model: str, dataset: str) -> Recipe:
     Raises:
         BackbonesError: If there is no such model, or no recipe for the data set.
 
-    >>> recipe_for("lenet5", "mnist").epochs
-    10
+    Examples:
+        >>> recipe_for("lenet5", "mnist").epochs
+        10
     """
     find_spec(model)
     require_known("data set", dataset, RECIPES)

@@ -47,14 +47,15 @@ class Record:
         BackbonesError: If a value is not of its type or out of its range, a name is unknown, or the history or the
             recipe is not one of so many epochs.
 
-    >>> from backbones.training import Epoch
-    >>> history = History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0)])
-    >>> record = make_record(
-    ...     model="lenet5", dataset="mnist", framework="torch", recipe=Recipe(epochs=1), history=history,
-    ...     images=55_000, accuracy=0.5,
-    ... )
-    >>> record.seconds, record.images_per_second
-    (12.0, 4583.0)
+    Examples:
+        >>> from backbones.training import Epoch
+        >>> history = History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0)])
+        >>> record = make_record(
+        ...     model="lenet5", dataset="mnist", framework="torch", recipe=Recipe(epochs=1), history=history,
+        ...     images=55_000, accuracy=0.5,
+        ... )
+        >>> record.seconds, record.images_per_second
+        (12.0, 4583.0)
     """
 
     model: str

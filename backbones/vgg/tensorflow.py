@@ -30,9 +30,10 @@ def vgg(spec: VGGSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     Shape:
         Input N x 224 x 224 x 3, output N x 1000.
 
-    >>> from backbones.vgg.spec import VGG_MINI
-    >>> vgg(VGG_MINI, keras.random.SeedGenerator(0)).output.shape
-    (None, 10)
+    Examples:
+        >>> from backbones.vgg.spec import VGG_MINI
+        >>> vgg(VGG_MINI, keras.random.SeedGenerator(0)).output.shape
+        (None, 10)
     """
     init = {"kernel_initializer": he_normal(seed)}
 

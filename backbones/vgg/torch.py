@@ -26,10 +26,11 @@ class VGG(nn.Sequential):
     Shape:
         Input N x 3 x 224 x 224, output N x 1000.
 
-    >>> import torch
-    >>> from backbones.vgg.spec import VGG_MINI
-    >>> VGG(VGG_MINI).forward_features(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 128, 3, 3])
+    Examples:
+        >>> import torch
+        >>> from backbones.vgg.spec import VGG_MINI
+        >>> VGG(VGG_MINI).forward_features(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 128, 3, 3])
     """
 
     def __init__(self, spec: VGGSpec = VGG16) -> None:
