@@ -44,6 +44,10 @@ def show(figure: Figure, alt: str) -> None:
     Args:
         figure: The figure.
         alt: What a reader who cannot see it should know.
+
+    Examples:
+        >>> show(image_grid(np.zeros((2, 4, 4))), alt="Two black squares.")  # prints the data outside of a notebook
+        {'image/svg+xml': ... 'text/plain': 'Two black squares.'}
     """
     from IPython.display import display
 
@@ -52,6 +56,9 @@ def show(figure: Figure, alt: str) -> None:
 
 def to_svg(figure: Figure) -> str:
     """The figure as an SVG element, without the XML heading.
+
+    Args:
+        figure: Any of Matplotlib's.
 
     Examples:
         >>> to_svg(image_grid(np.zeros((2, 4, 4)))).startswith("<svg")
@@ -109,7 +116,8 @@ def lines(
     """One line for each label, over 1, 2, 3 and so on.
 
     Args:
-        series: Label -> values.
+        series: Label -> values, or several runs' values: then the mean is drawn, and a band from the lowest to the
+            highest.
         xlabel: What is counted.
         ylabel: What the values are, with their unit.
         log: Whether the values' axis is logarithmic.
@@ -121,7 +129,13 @@ def lines(
     """
     figure, (axes,) = _figure(8, 3.6)
     for label, values in series.items():
-        axes.plot(np.arange(len(np.asarray(values))) + start, values, label=label, linewidth=1)
+        runs = np.atleast_2d(values)
+        steps = np.arange(runs.shape[1]) + start
+        (line,) = axes.plot(steps, runs.mean(0), label=label, linewidth=1)
+        if len(runs) > 1:
+            axes.fill_between(
+                steps, runs.min(0), runs.max(0), color=line.get_color(), alpha=0.15, linewidth=0
+            )
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8)

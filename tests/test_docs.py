@@ -187,6 +187,12 @@ RUN = {
         np.full((1, 1, 1, 3), 255.0), mode="torch"
     )[0, 0, 0, 0],
 }
+# What a framework draws at random has the value on average only.
+DRAWN = {
+    "frameworks-deviation-of-new-weights",
+    "frameworks-range-of-new-biases",
+    "frameworks-signal-at-the-defaults",
+}
 
 
 @pytest.mark.parametrize("question", CALCULATIONS, ids=lambda question: question.id)
@@ -197,7 +203,12 @@ def test_a_number_is_the_packages_or_is_run(question):
     if question.id in RUN:
         torch.manual_seed(0)
         with torch.no_grad():
-            assert float(RUN[question.id]()) == pytest.approx(ASKER.value(question), rel=0.05)
+            seen, value = float(RUN[question.id]()), ASKER.value(question)
+        if question.id in DRAWN:
+            assert seen == pytest.approx(value, rel=0.05)
+        else:  # to the digits that are asked for
+            rounded = interview.ROUNDED.search(question.value)
+            assert seen == pytest.approx(value, abs=0.6 * 10 ** -int(rounded[1]) if rounded else 1e-5)
 
 
 @pytest.mark.parametrize("question", CALCULATIONS, ids=lambda question: question.id)

@@ -97,6 +97,11 @@ def test_the_version_has_one_value():
     assert f"{{{PROJECT['version']}}}" in (ROOT / "README.md").read_text()
 
 
+def test_the_readme_cites_the_project_as_the_bibliography_does():
+    (citation,) = re.findall(r"```bibtex\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert citation in (ROOT / "docs" / "references.bib").read_text()
+
+
 def test_the_readmes_results_are_those_of_the_records():
     shown = re.search(
         r"<!-- results -->\n(.*?)\n<!-- /results -->", (ROOT / "README.md").read_text(), re.DOTALL

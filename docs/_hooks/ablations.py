@@ -66,11 +66,17 @@ def lost(topic: str, label: str, pixels: int) -> str:
 
 
 def ratio(topic: str, more: str, less: str, measure: str = "seconds") -> str:
-    """How many times the second variant's mean the first one's is; also of their parameters and multiply-adds."""
+    """How many times as many parameters or multiply-adds the first variant has as the second.
+
+    Of seconds, which differ from pair to pair of runs: the least and the most. The build stops where one is below 1.
+    """
     if measure in ("parameters", "multiply_adds"):
         variants = _record(topic)["variants"]
         return f"{variants[more][measure] / variants[less][measure]:.1f}"
-    return f"{mean(_values(topic, more, measure)) / mean(_values(topic, less, measure)):.1f}"
+    left, right = _runs(topic, more, measure), _runs(topic, less, measure)
+    found = {run: left[run] / right[run] for run in left}
+    assert min(found.values()) > 1, f"{topic}: {more} does not always take longer than {less}: {found}"
+    return " to ".join(dict.fromkeys(f"{value:.1f}" for value in (min(found.values()), max(found.values()))))
 
 
 def undecided(topic: str, one: str, other: str, measure: str = "validation_accuracy") -> str:
@@ -176,9 +182,13 @@ def shift_figure(topic: str) -> str:
     lines = {}
     for label, variant in _record(topic)["variants"].items():
         measures = ["validation_accuracy", *(f"shifted_{pixels}" for pixels in variant["runs"][0]["shifted"])]
-        lines[label] = [mean(_values(topic, label, measure)) for measure in measures]
-    ends = ", ".join(f"{label} from {values[0]:.1%} to {values[-1]:.1%}" for label, values in lines.items())
-    alt = f"Accuracy on images shifted by 0 to {len(measures) - 1} pixels: {ends}."
+        lines[label] = list(zip(*(_values(topic, label, measure) for measure in measures), strict=True))
+    means = {label: list(map(mean, zip(*runs, strict=True))) for label, runs in lines.items()}
+    ends = ", ".join(f"{label} from {values[0]:.1%} to {values[-1]:.1%}" for label, values in means.items())
+    pixels = len(measures) - 1
+    alt = (
+        f"Accuracy on images shifted by 0 to {pixels} pixels, mean of all runs and a band around it: {ends}."
+    )
     figure = figures.lines(lines, xlabel="pixels to the right", ylabel="validation accuracy", start=0)
     return inline(figure, alt)
 
@@ -189,26 +199,32 @@ def signal_figure(topic: str) -> str:
     from backbones import figures
 
     lines = {
-        label: [mean(values) for values in zip(*(run["signal"] for run in variant["runs"]), strict=True)]
+        label: [run["signal"] for run in variant["runs"]]
         for label, variant in _record(topic)["variants"].items()
     }
-    ends = ", ".join(f"{label} {values[-1]:.1e}" for label, values in lines.items())
-    alt = f"Root mean square of the values behind each layer at the start. Behind the last: {ends}."
+    ends = ", ".join(f"{label} {mean(run[-1] for run in runs):.1e}" for label, runs in lines.items())
+    alt = (
+        "Root mean square of the values behind each layer at the start, mean of all runs and a band around it. "
+        f"Behind the last layer: {ends}."
+    )
     figure = figures.lines(lines, xlabel="layer", ylabel="root mean square of the values", log=True)
     return inline(figure, alt)
 
 
 @kept
 def epoch_figure(topic: str) -> str:
-    """Validation accuracy by epoch, mean over all runs."""
+    """Validation accuracy by epoch, mean over all runs with a band from the lowest to the highest."""
     from backbones import figures
 
     lines = {
-        label: [mean(v) for v in zip(*(r["validation_by_epoch"] for r in variant["runs"]), strict=True)]
+        label: [run["validation_by_epoch"] for run in variant["runs"]]
         for label, variant in _record(topic)["variants"].items()
     }
-    ends = ", ".join(f"{label} {values[-1]:.1%}" for label, values in lines.items())
-    alt = f"Validation accuracy by epoch, mean of all runs. At the end: {ends}."
+    ends = ", ".join(
+        f"{label} from {mean(run[0] for run in runs):.1%} to {mean(run[-1] for run in runs):.1%}"
+        for label, runs in lines.items()
+    )
+    alt = f"Validation accuracy by epoch, mean of all runs and a band around it. From first to last epoch: {ends}."
     return inline(figures.lines(lines, xlabel="epoch", ylabel="validation accuracy"), alt)
 
 

@@ -20,7 +20,8 @@ def _entries() -> BibliographyData:
 
 def references() -> str:
     """Every paper, by first author and year, each with its link and its BibTeX."""
-    entries = sorted(_entries().entries.values(), key=lambda e: (_names(e)[0], e.fields["year"], e.key))
+    papers = [entry for entry in _entries().entries.values() if entry.type != "software"]
+    entries = sorted(papers, key=lambda e: (_names(e)[0], e.fields["year"], e.key))
     return "\n\n".join(map(_shown, entries))
 
 
