@@ -62,6 +62,7 @@ def _runs(model: str, dataset: str, seeds: int) -> list[Run]:
 
 RUNS = [
     *_runs("lenet5", "mnist", seeds=5),
+    *_runs("lenet5_1998", "mnist", seeds=3),
     *_runs("lenet5", "fashion-mnist", seeds=3),
     *_runs("alexnet_mini", "fashion-mnist", seeds=3),
     *_runs("vgg_mini", "fashion-mnist", seeds=3),

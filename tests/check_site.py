@@ -191,6 +191,40 @@ def test_typed_answers_are_judged_at_the_digits_asked_for(address, browser):
     tab.context.close()
 
 
+def test_questions_are_filtered_printed_and_forgotten(address, browser):
+    tab = browser.new_context().new_page()
+    tab.goto(urljoin(address, "interview/"))
+    topic, level, state = tab.locator("#questions-filter select").all()
+    topic.select_option("vgg")
+    level.select_option("deep")
+    shown = tab.locator("details.question:visible")
+    assert shown.count() == tab.locator("details[data-topic=vgg][data-level=deep]").count() > 0
+    assert [heading.strip("\xb6 \n") for heading in tab.locator("article h2:visible").all_inner_texts()] == [
+        "VGG"
+    ]
+    answer = shown.first.locator("p").last
+    assert not answer.is_visible()
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert answer.is_visible()
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not answer.is_visible()
+    shown.first.locator("summary").first.click()
+    shown.first.get_by_label("I know this").check()
+    state.select_option("known")
+    assert shown.count() == 1
+    tab.once("dialog", lambda dialog: dialog.accept())
+    tab.get_by_role("button", name="Forget my progress").click()
+    assert shown.count() == 0
+    tab.context.close()
+
+
+def test_examples_of_the_api_are_code():
+    """Without a heading of its own an example becomes a quotation in a quotation in a quotation."""
+    pages = [BeautifulSoup(path.read_text(), "html.parser") for path in (SITE / "api").rglob("index.html")]
+    assert not [quotation for page in pages for quotation in page.select(".doc-contents blockquote")]
+    assert sum(len(page.select(".doc-contents .highlight .gp")) for page in pages) > 50
+
+
 @pytest.mark.parametrize(
     ("asked", "page"),
     [

@@ -18,9 +18,9 @@ from backbones.registry import find_spec
 class Recipe:
     """Everything that decides a training run, except the model and the data.
 
-    The optimizer is AdamW (Loshchilov and Hutter, arXiv:1711.05101). Keras adds epsilon elsewhere than the paper
-    and PyTorch do, which its loop here mends; given the same numbers, both then take the same step. The libraries'
-    defaults differ (epsilon 1e-8 and 1e-7, weight decay 0.01 and 0.004), so the recipe names every number.
+    The optimizer is AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2). Keras adds epsilon elsewhere
+    than the paper and PyTorch do, which its loop here mends; given the same numbers, both then take the same step. The
+    libraries' defaults differ (epsilon 1e-8 and 1e-7, weight decay 0.01 and 0.004), so the recipe names every number.
 
     Attributes:
         epochs: Passes over the training images. More are better; ten are what there was time for.
@@ -79,7 +79,17 @@ class Recipe:
         return images // self.batch_size
 
     def learning_rates(self, steps_per_epoch: int) -> NDArray[np.float32]:
-        """The rate of every step of the run: a straight climb, then half a cosine down to zero."""
+        """The rate of every step of the run: a straight climb, then half a cosine down to zero.
+
+        The climb is that of Goyal et al. 2017 (arXiv:1706.02677, Section 2.2), the cosine that of Loshchilov and
+        Hutter 2016 (arXiv:1608.03983, Eq. 5), without restarts.
+
+        Args:
+            steps_per_epoch: Batches in one epoch.
+
+        Returns:
+            Shape (steps,), float32, where steps is `epochs` times `steps_per_epoch`. The last is 0.
+        """
         steps = self.epochs * steps_per_epoch
         done = (np.arange(steps) + 1) / steps
         climb = done / self.warmup if self.warmup else np.ones(steps)
@@ -109,6 +119,8 @@ ERASED = Augmentation(flip=True, crop=1, erase=0.5)
 
 # Where a net needs another recipe than its data set's.
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
+    # As many passes as in the paper (LeCun et al. 1998, Section III.B).
+    ("lenet5_1998", "mnist"): {"epochs": 20},
     # Too small a net to learn all clothes in all places.
     ("lenet5", "fashion-mnist"): {"epochs": 25, "augmentation": Augmentation(flip=True)},
     # No BatchNorm: it bears smaller steps only.
@@ -127,6 +139,13 @@ CHANGES: dict[tuple[str, str], dict[str, Any]] = {
 
 def recipe_for(model: str, dataset: str) -> Recipe:
     """The recipe that a net is trained with on a data set, here and in the records.
+
+    Args:
+        model: A name from `backbones.list_models()`.
+        dataset: A name from `backbones.data.list_datasets()`.
+
+    Returns:
+        The data set's from `RECIPES`, changed where this net needs another.
 
     Raises:
         BackbonesError: If there is no such model, or no recipe for the data set.

@@ -276,6 +276,17 @@ def higher(model: str, dataset: str, before: int) -> str:
     return "higher"
 
 
+def best(dataset: str, *models: str) -> str:
+    """The word itself, where each of these nets is ahead of all others in each framework, on test images."""
+    found = {key: mean(r.test_accuracy for r in runs) for key, runs in of_own_recipe(groups()).items()}
+    for (model, data, framework, _), reached in found.items():
+        if data != dataset or model in models:
+            continue
+        worst = min(v for (m, d, f, _), v in found.items() if m in models and (d, f) == (data, framework))
+        assert worst > reached, f"{model} reaches {reached:.2%} in {framework}, one of {models} {worst:.2%}"
+    return "best"
+
+
 def inline(figure: Figure, alt: str) -> str:
     """A figure as an SVG element in the page's ink, whose ids no other figure on the page has."""
     from backbones import figures

@@ -21,6 +21,7 @@ from evidence import (
     above,
     accuracy,
     apart,
+    best,
     curves,
     higher,
     lockstep,
@@ -84,6 +85,13 @@ def field(model: str, layer: str) -> int:
 def count(value: float) -> str:
     """A number that the page works out, with thousands separated."""
     return f"{value:,}"
+
+
+def agrees(ours: int, paper: float, unit: float = 1) -> str:
+    """A count of ours, where the paper has the same to all the digits it prints; the build stops where it has not."""
+    digits = len(str(paper).partition(".")[2])
+    assert round(ours / unit, digits) == paper, f"{ours:,} here, {paper} in the paper"
+    return f"{ours:,}" if unit == 1 else f"{ours / unit:,.2f}"
 
 
 def recipe(model: str, dataset: str) -> Recipe:
@@ -176,9 +184,9 @@ def connections_table() -> str:
 
 
 FUNCTIONS = (
-    above, accuracy, apart, augmentation, backbones.summary, c3_table, connections_table, count, curves, diagram, field,
-    higher, ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results, results_table,
-    seed_table, seeds, shipped_table, sources, topics, trained, tried, tried_table, verdict, *ablations.FUNCTIONS,
-    *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS, repository_address,
-    *speed.FUNCTIONS,
+    above, accuracy, agrees, apart, augmentation, backbones.summary, best, c3_table, connections_table, count, curves,
+    diagram, field, higher, ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results,
+    results_table, seed_table, seeds, shipped_table, sources, topics, trained, tried, tried_table, verdict,
+    *ablations.FUNCTIONS, *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS,
+    repository_address, *speed.FUNCTIONS,
 )  # fmt: skip
