@@ -13,6 +13,9 @@ def diagram(summary: Summary) -> str:
     One row per layer that has a window or weights: a bar as wide as the map's side and labelled with what the
     layer does and gives. Activations and reshapes are named beside the layer they follow.
 
+    Args:
+        summary: From `backbones.summary`.
+
     Examples:
         >>> import backbones
         >>> diagram(backbones.summary("lenet5")).startswith("<svg")

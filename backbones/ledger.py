@@ -18,6 +18,8 @@ class TooSmallError(BackbonesError):
 class Ledger:
     """Collects the rows while a spec describes its net: each method takes a map and returns the next.
 
+    `x` is the map that a layer takes, `name` its name, which no other has; `channels` or `units` is how many maps or
+    values it gives; `kernel`, `stride` and `padding` are the side and step of its window, and the zeros on each side.
     A layer that does not fit its input, or has the name of another, is a `BackbonesError` that names it.
 
     Examples:
@@ -48,16 +50,8 @@ class Ledger:
     ) -> FeatureMap:
         """A convolution.
 
-        Args:
-            x: Its input.
-            name: Its name.
-            channels: Maps it gives.
-            kernel: Side of its window.
-            stride: Step of its window.
-            padding: Zeros on each side.
-            groups: Parts into which input and output maps are divided; each part sees its own part alone.
-            bias: Whether each output map has one.
-            connections: The pairs of an input and an output map, if not all.
+        `groups`: parts into which input and output maps are divided; each part sees its own part alone. `bias`:
+        whether each output map has one. `connections`: how many pairs of an input and an output map, if not all.
 
         Raises:
             BackbonesError: If the window does not fit into the map, or the groups do not divide the maps.
@@ -100,12 +94,20 @@ class Ledger:
     def max_pool(
         self, x: FeatureMap, name: str, kernel: int, *, stride: int, padding: int = 0, ceil: bool = False
     ) -> FeatureMap:
-        """The largest value of each window. `ceil`: a last window may hang over the border."""
+        """The largest value of each window. `ceil`: a last window may hang over the border.
+
+        Raises:
+            BackbonesError: If the window does not fit into the map.
+        """
         out = self._window(x, name, kernel, stride, padding, x.channels, ceil)
         return self._add(Layer(name, "MaxPool", out, kernel=kernel, stride=stride, padding=padding))
 
     def avg_pool(self, x: FeatureMap, name: str, kernel: int, *, stride: int, padding: int = 0) -> FeatureMap:
-        """The mean of each window."""
+        """The mean of each window.
+
+        Raises:
+            BackbonesError: If the window does not fit into the map.
+        """
         out = self._window(x, name, kernel, stride, padding, x.channels)
         return self._add(Layer(name, "AvgPool", out, kernel=kernel, stride=stride, padding=padding))
 
@@ -114,7 +116,13 @@ class Ledger:
         return self._add(Layer(name, "GlobalAvgPool", replace(x.whole(), channels=x.channels)))
 
     def subsampling(self, x: FeatureMap, name: str, kernel: int) -> FeatureMap:
-        """LeNet's pooling: the sum of each window times one weight plus one bias per map."""
+        """LeNet's pooling (LeCun et al. 1998, Section II.B), with `kernel` for side and step.
+
+        The sum of each window times one weight plus one bias per map.
+
+        Raises:
+            BackbonesError: If the window does not fit into the map.
+        """
         out = self._window(x, name, kernel, kernel, 0, x.channels)
         return self._add(
             Layer(
@@ -132,11 +140,11 @@ class Ledger:
         )
 
     def activation(self, x: FeatureMap, name: str, type: str) -> FeatureMap:
-        """A function of each value by itself."""
+        """A function of each value by itself. `type`: which one, such as `"ReLU"`."""
         return self._add(Layer(name, type, x))
 
     def local_response_norm(self, x: FeatureMap, name: str) -> FeatureMap:
-        """Each value divided by a power of the sum of squares over neighbouring maps."""
+        """Each value divided by a power of the sum of squares of nearby maps (Krizhevsky et al. 2012, Section 3.3)."""
         return self._add(Layer(name, "LocalResponseNorm", x))
 
     def dropout(self, x: FeatureMap, name: str) -> FeatureMap:
@@ -144,7 +152,7 @@ class Ledger:
         return self._add(Layer(name, "Dropout", x))
 
     def add(self, x: FeatureMap, shortcut: FeatureMap, name: str) -> FeatureMap:
-        """The sum of two maps of the same shape.
+        """The sum of `x` and `shortcut`, two maps of the same shape.
 
         Raises:
             BackbonesError: If they have not the same shape.
@@ -154,7 +162,7 @@ class Ledger:
         return self._add(Layer(name, "Add", met([x, shortcut], x.channels)))
 
     def pad_shortcut(self, x: FeatureMap, name: str, channels: int, *, stride: int) -> FeatureMap:
-        """Every so many pixels, and maps of zeros behind those that are there.
+        """Every `stride`-th pixel, and maps of zeros behind, up to `channels` (He et al. 2015, Section 4.1, option A).
 
         Raises:
             BackbonesError: If there are more maps already.
@@ -168,7 +176,7 @@ class Ledger:
         return self._add(Layer(name, "PadShortcut", out, stride=stride))
 
     def concat(self, branches: list[FeatureMap], name: str) -> FeatureMap:
-        """The maps of all branches, one after the other."""
+        """The maps of all `branches`, which have one size, one after the other."""
         channels = sum(x.channels for x in branches)
         arithmetic = " + ".join(str(x.channels) for x in branches) + f" = {channels} maps"
         return self._add(Layer(name, "Concat", met(branches, channels), arithmetic=arithmetic))
@@ -178,7 +186,7 @@ class Ledger:
         return self._add(Layer(name, "Flatten", x.whole()))
 
     def linear(self, x: FeatureMap, name: str, units: int) -> FeatureMap:
-        """A dense layer with bias."""
+        """A dense layer with bias: `units` values, each from all of the map's."""
         return self._add(
             Layer(
                 name,
@@ -192,7 +200,7 @@ class Ledger:
         )
 
     def rbf(self, x: FeatureMap, name: str, units: int) -> FeatureMap:
-        """Squared distances to fixed prototypes, one unit per class."""
+        """Squared distances to fixed prototypes, one unit per class (LeCun et al. 1998, Section II.B, Eq. 7)."""
         count = x.size * units
         return self._add(
             Layer(

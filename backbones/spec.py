@@ -21,6 +21,12 @@ class Spec:
         in_channels: Channels of the input.
         published_parameters: The count of trainable parameters that the paper, or the literature, gives for
             this form, where there is one; the spec says which.
+
+    Examples:
+        >>> from backbones import create_model
+        >>> config = create_model("lenet5", "torch", num_classes=26).config
+        >>> isinstance(config, Spec), config.input_size, config.num_classes
+        (True, 28, 26)
     """
 
     name: str

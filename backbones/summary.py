@@ -156,6 +156,12 @@ HEADERS = ["layer", "type", "output", "k/s/p", "parameters", "multiply-adds", "s
 class Summary:
     """The finished ledger of one model. Printed, it is a table; `to_markdown` gives it for a page.
 
+    Attributes:
+        model: Its name.
+        input: One image: its channels and size.
+        layers: One row for each layer, in the order of the forward pass, those of auxiliary heads included.
+        features: The named features, in the same order.
+
     Examples:
         >>> import backbones
         >>> ledger = backbones.summary("lenet5")

@@ -86,7 +86,15 @@ def shipped(name: str, dataset: str) -> Path:
 
 
 def is_dataset(weights: Any) -> TypeGuard[str]:
-    """Whether weights are asked for by the name of a data set: one that is known, or a short word that is no file's."""
+    """Whether weights are asked for by the name of a data set: one that is known, or a short word that is no file's.
+
+    Args:
+        weights: What `create_model` was given: a name, a path or None.
+
+    Examples:
+        >>> is_dataset("mnist"), is_dataset("minst"), is_dataset("lenet5.safetensors")
+        (True, True, False)
+    """
     if not isinstance(weights, str):
         return False
     return weights in SOURCES or (bool(re.fullmatch(r"[\w-]{1,40}", weights)) and not Path(weights).exists())

@@ -148,6 +148,9 @@ def test_pages_type_no_measured_number():
     """An accuracy in prose must be drawn from a record; a paper's stands on one line with its section or table."""
     pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.yaml")]
     texts = {page.relative_to(ROOT): page.read_text() for page in pages}
+    for path in NOTEBOOKS:
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+        texts[path.relative_to(ROOT)] = "\n".join(cell.source for cell in cells)
     typed = [
         (page, x) for page, text in texts.items() for x in text.splitlines() if types_a_measured_number(x)
     ]

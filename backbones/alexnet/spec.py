@@ -18,17 +18,23 @@ from backbones.summary import FeatureMap
 
 @dataclass(frozen=True, kw_only=True)
 class Conv:
-    """One convolution and what follows its ReLU.
+    """One convolution and what follows its ReLU (Krizhevsky, Sutskever and Hinton 2012, Section 3.5).
 
     Attributes:
         channels: Maps it gives.
         kernel: Side of its window.
         stride: Step of its window.
         padding: Zeros on each side.
-        groups: 2 where the paper divides the maps between two GPUs that do not talk.
-        bias: Where each bias starts.
-        norm: Whether local response normalisation follows.
-        pool: Whether max-pooling follows.
+        groups: 2 where the paper divides the maps between two GPUs that do not talk (Section 3.2).
+        bias: Where each bias starts (Section 5).
+        norm: Whether local response normalisation follows (Section 3.3).
+        pool: Whether max-pooling follows (Section 3.4).
+
+    Examples:
+        >>> from backbones.alexnet.spec import ALEXNET
+        >>> conv1 = ALEXNET.convs[0]
+        >>> conv1.channels, conv1.kernel, conv1.stride
+        (96, 11, 4)
     """
 
     channels: int
@@ -43,14 +49,22 @@ class Conv:
 
 @dataclass(frozen=True, kw_only=True)
 class AlexNetSpec(Spec):
-    """One form of AlexNet.
+    """One form of AlexNet (Krizhevsky, Sutskever and Hinton 2012, Section 3.5 and Fig. 2).
+
+    `alexnet_owt` is the form in one column: Krizhevsky 2014, arXiv:1404.5997.
 
     Attributes:
         convs: The convolutions, conv1 to conv5.
         hidden: Units of the two hidden dense layers, fc6 and fc7.
-        hidden_bias: Where their biases start.
-        dropout: Share of their outputs that training sets to zero.
-        init_std: Standard deviation of the initial weights; 0 for He et al.'s rule, sqrt(2 / fan-in).
+        hidden_bias: Where their biases start (Section 5).
+        dropout: Share of their outputs that training sets to zero (Section 4.2).
+        init_std: Standard deviation of the initial weights (Section 5); 0 for the rule of He et al. 2015,
+            sqrt(2 / fan-in) (arXiv:1502.01852, Eq. 10).
+
+    Examples:
+        >>> from backbones.alexnet.spec import ALEXNET
+        >>> [conv.channels for conv in ALEXNET.convs], ALEXNET.hidden
+        ([96, 256, 384, 384, 256], (4096, 4096))
     """
 
     convs: tuple[Conv, ...]

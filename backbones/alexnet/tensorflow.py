@@ -35,6 +35,10 @@ def alexnet(spec: AlexNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     Initialisation: normal weights of standard deviation 0.01; biases 1 in conv2, conv4, conv5 and the hidden
     dense layers, so that their ReLUs start open, 0 elsewhere (Section 5). `alexnet_mini`: He et al. 2015.
 
+    Args:
+        spec: What to build: a form from `backbones.alexnet.spec`, such as `ALEXNET`.
+        seed: Draws the initial weights, and the seeds of dropout.
+
     Shape:
         Input N x 227 x 227 x 3, output N x 1000.
 

@@ -33,6 +33,9 @@ class AlexNet(nn.Sequential):
     Initialisation: normal weights of standard deviation 0.01; biases 1 in conv2, conv4, conv5 and the hidden
     dense layers, so that their ReLUs start open, 0 elsewhere (Section 5). `alexnet_mini`: He et al. 2015.
 
+    Args:
+        spec: What to build: a form from `backbones.alexnet.spec`, such as `ALEXNET`.
+
     Shape:
         Input N x 3 x 227 x 227, output N x 1000.
 

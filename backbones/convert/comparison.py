@@ -126,6 +126,9 @@ class Difference:
 class Comparison:
     """The differences of all layers, in order, the logits last. Printed, it is a table.
 
+    Attributes:
+        rows: One for each layer, in the order of PyTorch's forward pass, and one for the logits.
+
     Examples:
         >>> conv1, logits = Difference("conv1", (1, 6, 28, 28), 2.0, 1e-6), Difference("logits", (1, 10), 0.5, 1e-6)
         >>> Comparison((conv1, logits)).largest
@@ -169,6 +172,9 @@ def compare(
         layers: The layers to compare. If None, those that give the named features of a model that
             `create_model` built; of other models, all that the two have in common, but for `Flatten`: the two
             frameworks flatten in another order, by design.
+
+    Returns:
+        One row for each of these layers, in the order of PyTorch's forward pass, and one for the logits.
 
     Raises:
         BackbonesError: If the models share no layer or not one that is asked for, a shared layer's shapes

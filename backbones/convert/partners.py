@@ -14,9 +14,15 @@ from backbones.registry import build, require_framework
 def to_tensorflow(model: Any) -> Any:
     """The Keras model with the weights of a PyTorch model that `create_model` built, in the same precision.
 
+    Args:
+        model: It takes N x C x H x W, and stays as it is.
+
+    Returns:
+        A new `keras.Model` that takes N x H x W x C. Both give logits, N x num_classes.
+
     Raises:
-        BackbonesError: If the model was built otherwise, its weights are neither float32 nor float64, or one
-            does not fit.
+        BackbonesError: If the model was built otherwise, its weights are neither float32 nor float64, one does not
+            fit, or TensorFlow is not installed.
 
     Examples:
         >>> from backbones import create_model
@@ -29,9 +35,15 @@ def to_tensorflow(model: Any) -> Any:
 def to_torch(model: Any) -> Any:
     """The PyTorch model with the weights of a Keras model that `create_model` built, in the same precision.
 
+    Args:
+        model: It takes N x H x W x C, and stays as it is.
+
+    Returns:
+        A new `torch.nn.Module` that takes N x C x H x W. Both give logits, N x num_classes.
+
     Raises:
-        BackbonesError: If the model was built otherwise, its weights are neither float32 nor float64, or one
-            does not fit.
+        BackbonesError: If the model was built otherwise, its weights are neither float32 nor float64, one does not
+            fit, or PyTorch is not installed.
 
     Examples:
         >>> from backbones import create_model

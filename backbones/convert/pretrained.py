@@ -76,6 +76,9 @@ def torchvision_state(model: Any, state_dict: Mapping[str, Any]) -> State:
         model: Ours, of either framework, whose names are meant.
         state_dict: Names -> tensors or arrays.
 
+    Returns:
+        Our name -> array, in PyTorch's layout. Whether each fits the model, `load_state` says.
+
     Raises:
         BackbonesError: If it is none, or its names are neither torchvision's for such a net nor ours.
 

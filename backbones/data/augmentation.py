@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backbones.checks import NotNegative, Share, ZeroOrMore, check_fields
+from backbones.data.datasets import as_images
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,15 @@ def augment(
     """Change each image a little, at random: mirror it, turn, scale and move it, and erase a part.
 
     Args:
-        images: N x H x W x C.
+        images: N x H x W x C, uint8, of at least one pixel and channel.
         augmentation: The largest changes.
         rng: Decides.
 
     Returns:
         N x H x W x C, float32, in the units of the input. Outside of an image there is black.
+
+    Raises:
+        BackbonesError: If the images are of another shape or type.
 
     Examples:
         >>> images = np.full((2, 28, 28, 1), 255, np.uint8)
@@ -61,6 +65,7 @@ def augment(
         >>> changed.shape, changed.dtype
         ((2, 28, 28, 1), dtype('float32'))
     """
+    images = as_images(images)
     if augmentation.flip:
         mirrored = rng.random(len(images)) < 0.5
         images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)

@@ -40,11 +40,8 @@ class Split:
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        for_images = "images must be N x H x W x C of uint8, H, W and C at least 1"
         for_labels = "labels must be N whole numbers"
-        images, labels = _as_array(self.images, for_images), _as_array(self.labels, for_labels)
-        if images.ndim != 4 or images.dtype != np.uint8 or 0 in images.shape[1:]:
-            raise BackbonesError(f"{for_images}, not {images.shape} of {images.dtype}")
+        images, labels = as_images(self.images), _as_array(self.labels, for_labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise BackbonesError(f"{for_labels}, not {labels.shape} of {labels.dtype}")
         if len(images) != len(labels):
@@ -199,6 +196,19 @@ def load(name: str) -> Dataset:
         mean,
         std,
     )
+
+
+def as_images(values: Any) -> NDArray[np.uint8]:
+    """The values as an array of images, N x H x W x C.
+
+    Raises:
+        BackbonesError: If they are of another shape or type, or have no pixel or channel.
+    """
+    wanted = "images must be N x H x W x C of uint8, H, W and C at least 1"
+    images = _as_array(values, wanted)
+    if images.ndim != 4 or images.dtype != np.uint8 or 0 in images.shape[1:]:
+        raise BackbonesError(f"{wanted}, not {images.shape} of {images.dtype}")
+    return images
 
 
 def _as_array(values: Any, wanted: str) -> NDArray[Any]:

@@ -31,6 +31,11 @@ class WithAuxiliary(keras.Model):
     `fit` works as for any model: the loss is the main head's plus `auxiliary_weight` times each other head's
     (Szegedy et al. 2014, Section 5), each as Keras works it out; metrics look at the main head alone.
 
+    Args:
+        *args: As for `keras.Model`: the images, and a list of the logits and those of each head.
+        auxiliary_weight: What the loss of each auxiliary head counts.
+        **kwargs: As for `keras.Model`.
+
     Examples:
         >>> import numpy as np
         >>> from backbones import create_model

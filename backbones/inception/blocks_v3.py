@@ -13,7 +13,7 @@ from backbones.summary import Side, pair
 
 @dataclass(frozen=True, kw_only=True)
 class Conv:
-    """One convolution, BatchNorm and ReLU.
+    """One convolution, BatchNorm and ReLU of Inception v3 (Szegedy et al. 2015, arXiv:1512.00567, Section 6).
 
     Attributes:
         name: Within its block.
@@ -21,6 +21,10 @@ class Conv:
         kernel: Side of its window, or its (height, width).
         stride: Step of its window.
         same: Whether zeros around the map keep its size.
+
+    Examples:
+        >>> Conv(name="branch7x7_2", channels=192, kernel=(1, 7)).padding
+        (0, 3)
     """
 
     name: str
@@ -42,7 +46,11 @@ class Branch:
 
     Attributes:
         convs: In order.
-        fork: Both see what the last of `convs` gives.
+        fork: Both see what the last of `convs` gives (Szegedy et al. 2015, arXiv:1512.00567, Fig. 7).
+
+    Examples:
+        >>> Branch(convs=(Conv(name="branch1x1", channels=64),)).fork
+        ()
     """
 
     convs: tuple[Conv, ...]
@@ -51,13 +59,19 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Branches side by side, and one that pools.
+    """Branches side by side, and one that pools (Szegedy et al. 2015, arXiv:1512.00567, Fig. 5, 6, 7 and 10).
 
     Attributes:
         name: Its name.
         branches: All but the last.
         project: Maps of the 1 x 1 convolution behind average pooling, or 0: max-pooling that halves the map.
         head: Whether the auxiliary head looks at the block's output.
+
+    Examples:
+        >>> from backbones.inception.spec_v3 import INCEPTION_V3
+        >>> block = INCEPTION_V3.blocks[0]
+        >>> block.name, [branch.convs[-1].channels for branch in block.branches], block.project
+        ('mixed_5b', [64, 64, 96], 32)
     """
 
     name: str

@@ -18,7 +18,9 @@ from backbones.summary import FeatureMap
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One Inception block: four branches side by side, a row of Table 1.
+    """One Inception block: four branches side by side (Szegedy et al. 2014, arXiv:1409.4842, Fig. 2(b)).
+
+    The numbers are a row of Table 1.
 
     Attributes:
         name: As in the table.
@@ -29,7 +31,13 @@ class Block:
         conv5: Maps of the 5 x 5.
         project: Maps of the 1 x 1 convolution behind the pooling branch.
         pool: Whether max-pooling that halves the map follows the block.
-        head: Whether an auxiliary head looks at the block's output.
+        head: Whether an auxiliary head looks at the block's output (Section 5).
+
+    Examples:
+        >>> from backbones.inception.spec import GOOGLENET
+        >>> block = GOOGLENET.blocks[0]
+        >>> block.name, block.conv1 + block.conv3 + block.conv5 + block.project
+        ('inception3a', 256)
     """
 
     name: str
@@ -45,7 +53,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class GoogLeNetSpec(Spec):
-    """One form of GoogLeNet.
+    """One form of GoogLeNet (Szegedy et al. 2014, arXiv:1409.4842, Table 1 and Section 5).
 
     Attributes:
         blocks: The Inception blocks, in order.
@@ -55,6 +63,11 @@ class GoogLeNetSpec(Spec):
         dropout: Share of the last features that training sets to zero.
         auxiliary: Whether there are auxiliary heads.
         auxiliary_weight: What their losses count beside that of the main head.
+
+    Examples:
+        >>> from backbones.inception.spec import GOOGLENET
+        >>> len(GOOGLENET.blocks), GOOGLENET.heads
+        (9, ('inception4a', 'inception4d'))
     """
 
     blocks: tuple[Block, ...]

@@ -20,7 +20,9 @@ from backbones.summary import FeatureMap
 
 @dataclass(frozen=True, kw_only=True)
 class InceptionV3Spec(Spec):
-    """Inception v3.
+    """Inception v3 (Szegedy et al. 2015, arXiv:1512.00567, Table 1 and Section 6).
+
+    The numbers of maps inside the blocks are not in the paper: they are those of its authors' published code.
 
     Attributes:
         stem: The convolutions before the blocks.
@@ -31,6 +33,11 @@ class InceptionV3Spec(Spec):
         auxiliary_weight: What its loss counts beside that of the main head.
         pool_counts_padding: Whether the mean at a map's border counts the zeros around it. It does in
             torchvision, whose weights were trained otherwise, and here; it does not in Keras.
+
+    Examples:
+        >>> from backbones.inception.spec_v3 import INCEPTION_V3
+        >>> len(INCEPTION_V3.blocks), [block.name for block in INCEPTION_V3.blocks if block.head]
+        (11, ['mixed_6e'])
     """
 
     stem: tuple[Conv, ...]

@@ -40,6 +40,10 @@ def googlenet(spec: GoogLeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mo
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10) and zero biases. The paper gives
     no rule.
 
+    Args:
+        spec: What to build: a form from `backbones.inception.spec`, such as `GOOGLENET`.
+        seed: Draws the initial weights, and the seeds of dropout.
+
     Shape:
         Input N x 224 x 224 x 3, output N x 1000.
 

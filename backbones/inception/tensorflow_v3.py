@@ -25,6 +25,10 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10) and zero biases; BatchNorm starts
     with scale 1 and shift 0. The paper gives no rule.
 
+    Args:
+        spec: What to build: `backbones.inception.spec_v3.INCEPTION_V3`, or a change of it.
+        seed: Draws the initial weights, and the seeds of dropout.
+
     Shape:
         Input N x 299 x 299 x 3, output N x 1000.
 

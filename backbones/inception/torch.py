@@ -39,6 +39,9 @@ class GoogLeNet(nn.Module):
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10) and zero biases. The paper gives
     no rule.
 
+    Args:
+        spec: What to build: a form from `backbones.inception.spec`, such as `GOOGLENET`.
+
     Shape:
         Input N x 3 x 224 x 224, output N x 1000.
 

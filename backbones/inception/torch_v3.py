@@ -23,6 +23,9 @@ class InceptionV3(nn.Module):
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10) and zero biases; BatchNorm starts
     with scale 1 and shift 0. The paper gives no rule.
 
+    Args:
+        spec: What to build: `backbones.inception.spec_v3.INCEPTION_V3`, or a change of it.
+
     Shape:
         Input N x 3 x 299 x 299, output N x 1000.
 

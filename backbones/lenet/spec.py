@@ -18,7 +18,7 @@ from backbones.summary import FeatureMap
 
 @dataclass(frozen=True, kw_only=True)
 class LeNetSpec(Spec):
-    """One form of LeNet-5.
+    """One form of LeNet-5 (LeCun, Bottou, Bengio and Haffner 1998, Section II.B and Fig. 2).
 
     Attributes:
         channels: Maps of the two convolutions (C1, C3).
@@ -26,6 +26,11 @@ class LeNetSpec(Spec):
         kernel: Side of both convolutions' kernels.
         padding: Zeros on each side before the first convolution.
         pool: Side and stride of both pooling windows.
+
+    Examples:
+        >>> from backbones.lenet.spec import LENET5, LENET5_1998
+        >>> LENET5.input_size, LENET5.padding, LENET5_1998.input_size
+        (28, 2, 32)
     """
 
     channels: tuple[int, int] = (6, 16)

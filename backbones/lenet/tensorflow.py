@@ -34,6 +34,10 @@ def lenet5(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Model:
 
     Initialisation: He normal weights, for ReLU (He et al. 2015, arXiv:1502.01852, Eq. 10), and zero biases.
 
+    Args:
+        spec: What to build: `backbones.lenet.spec.LENET5`, or a change of it.
+        seed: Draws the initial weights.
+
     Shape:
         Input N x 28 x 28 x 1, output N x 10.
 
@@ -79,6 +83,10 @@ def lenet5_1998(spec: LeNetSpec, seed: keras.random.SeedGenerator) -> keras.Mode
 
     Deviations from the paper: the output prototypes are redrawn (see `spec.DIGIT_BITMAPS`); biases start
     at zero, for which the paper gives no rule.
+
+    Args:
+        spec: What to build: `backbones.lenet.spec.LENET5_1998`, of which only `in_channels` may be another.
+        seed: Draws the initial weights.
 
     Shape:
         Input N x 32 x 32 x 1, output N x 10.

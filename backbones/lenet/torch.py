@@ -32,6 +32,9 @@ class LeNet5(nn.Module):
 
     Initialisation: He normal weights, for ReLU (He et al. 2015, arXiv:1502.01852, Eq. 10), and zero biases.
 
+    Args:
+        spec: What to build: `backbones.lenet.spec.LENET5`, or a change of it.
+
     Shape:
         Input N x 1 x 28 x 28, output N x 10.
 
@@ -92,6 +95,9 @@ class LeNet51998(nn.Module):
 
     Deviations from the paper: the output prototypes are redrawn (see `spec.DIGIT_BITMAPS`); biases start
     at zero, for which the paper gives no rule.
+
+    Args:
+        spec: What to build: `backbones.lenet.spec.LENET5_1998`, of which only `in_channels` may be another.
 
     Shape:
         Input N x 1 x 32 x 32, output N x 10.

@@ -18,7 +18,7 @@ from backbones.summary import FeatureMap
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec(Spec):
-    """One column of Table 1, or one net of Section 4.2.
+    """One column of Table 1, or one net of Section 4.2 (He, Zhang, Ren and Sun 2015, arXiv:1512.03385).
 
     Attributes:
         blocks: How many residual blocks each stage has. All stages but the first halve the map.
@@ -33,6 +33,11 @@ class ResNetSpec(Spec):
         shortcut: What leads around a block that changes the map's shape: `"projection"` is a strided 1 x 1
             convolution (option B of Section 4.1), `"padding"` drops pixels and adds maps of zeros
             (option A, no parameters), `"none"` leaves out every shortcut of the net: a plain net.
+
+    Examples:
+        >>> from backbones.resnet.spec import VARIANTS
+        >>> VARIANTS["resnet50"].blocks, VARIANTS["resnet20"].shortcut
+        ((3, 4, 6, 3), 'padding')
     """
 
     blocks: tuple[int, ...]

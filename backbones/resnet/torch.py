@@ -22,6 +22,9 @@ class ResNet(nn.Module):
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10, as Section 3.4 says) and zero
     biases; BatchNorm starts with scale 1 and shift 0.
 
+    Args:
+        spec: What to build: a form from `backbones.resnet.spec`, such as `VARIANTS["resnet50"]`.
+
     Shape:
         Input N x 3 x 224 x 224, output N x 1000.
 

@@ -33,11 +33,15 @@ def fit(
     """Train a model of either framework by its own loop: see `backbones.training.torch` and `.tensorflow`.
 
     Args:
-        model: A `torch.nn.Module` or a `keras.Model`. Changed in place.
+        model: A `torch.nn.Module` that takes N x C x H x W, or a `keras.Model` that takes N x H x W x C. It gives
+            logits, N x classes. Changed in place.
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
         checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
+
+    Returns:
+        The epochs of the whole run, in order, those before an interruption included.
 
     Raises:
         BackbonesError: If the model is of neither framework, does not fit the data set or gives no logits, the

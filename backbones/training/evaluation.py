@@ -73,6 +73,9 @@ def evaluate(
         dataset: From `backbones.data.load`.
         split: `"train"`, `"validation"` or `"test"`. Read the test split once, at the end.
 
+    Returns:
+        The logits, N x classes, and the labels, N, of all images of the split, in its order.
+
     Raises:
         BackbonesError: If the split is unknown, or the model does not fit the data set or gives no logits.
 

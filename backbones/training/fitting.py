@@ -22,6 +22,10 @@ def model_for(dataset: Dataset, name: str, framework: str = "torch", **options: 
         framework: `"torch"` or `"tensorflow"`.
         options: As for `backbones.create_model`.
 
+    Returns:
+        As `backbones.create_model`: a `torch.nn.Module` that takes N x C x H x W, or a `keras.Model` that takes
+        N x H x W x C. Both give logits, N x classes.
+
     Raises:
         BackbonesError: As `backbones.create_model`.
 

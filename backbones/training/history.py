@@ -18,9 +18,10 @@ class Epoch:
     Attributes:
         epoch: Its number, from 1.
         learning_rate: The rate of its last step.
-        train_loss: Mean cross-entropy of its steps, on augmented images, while the weights changed.
+        train_loss: Mean loss of its steps in nats, on augmented images, while the weights changed: the cross-entropy,
+            with the recipe's label smoothing, and with auxiliary heads where the net has them.
         train_accuracy: Share of right answers, likewise.
-        validation_loss: Mean cross-entropy on the validation images, after it.
+        validation_loss: Mean cross-entropy in nats on the validation images, after it.
         validation_accuracy: Share of right answers, likewise.
         seconds: How long its training steps took.
 
@@ -54,6 +55,9 @@ class Epoch:
 @dataclass
 class History:
     """The epochs of one run, in order.
+
+    Attributes:
+        epochs: Those that are done, the first first.
 
     Examples:
         >>> History([Epoch(1, 0.1, 2.0, 0.3, 1.5, 0.5, 12.0), Epoch(2, 0.0, 1.0, 0.6, 1.2, 0.6, 11.0)]).seconds

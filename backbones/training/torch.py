@@ -29,16 +29,25 @@ def fit(
     """Train on the training split, and look at the validation split after each epoch.
 
     Args:
-        model: Gives logits, N x classes. Changed in place, and left in evaluation mode.
+        model: Takes N x C x H x W and gives logits, N x classes. Changed in place, and left in evaluation mode.
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
         checkpoint: A file to write after each epoch. If it is there, the run goes on from it, to the very same
             weights as one that was never interrupted.
 
+    Returns:
+        The epochs of the whole run, in order, those before an interruption included.
+
     Raises:
         BackbonesError: If the model does not fit the data set or gives no logits, the checkpoint is of another run
             or cannot be written, or the loss is no longer a number.
+
+    Examples:
+        >>> from backbones import create_model, data
+        >>> model, part = create_model("lenet5", "torch", seed=0), data.load("mnist").part(train=64, validation=10)
+        >>> len(fit(model, part, Recipe(epochs=2), progress=False).epochs), model.training
+        (2, False)
     """
     run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
     optimizer = make_optimizer(model, recipe)

@@ -16,14 +16,19 @@ from backbones.summary import FeatureMap
 
 @dataclass(frozen=True, kw_only=True)
 class VGGSpec(Spec):
-    """One column of Table 1.
+    """One column of Table 1 (Simonyan and Zisserman 2014, arXiv:1409.1556).
 
     Attributes:
         blocks: How many convolutions each block has; max-pooling ends it.
         channels: Maps of each block's convolutions.
         hidden: Units of the hidden dense layers, fc6 and fc7 in the paper.
         batch_norm: Whether each convolution is followed by BatchNorm (which the paper does not have).
-        dropout: Share of the hidden units' outputs that training sets to zero.
+        dropout: Share of the hidden units' outputs that training sets to zero (Section 3.1).
+
+    Examples:
+        >>> from backbones.vgg.spec import VGG16
+        >>> VGG16.blocks, sum(VGG16.blocks) + len(VGG16.hidden) + 1
+        ((2, 2, 3, 3, 3), 16)
     """
 
     blocks: tuple[int, ...]

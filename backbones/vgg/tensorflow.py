@@ -27,6 +27,10 @@ def vgg(spec: VGGSpec, seed: keras.random.SeedGenerator) -> keras.Model:
     the paper draws net A from a normal distribution of variance 0.01 and starts the deeper nets from the
     trained A, since a bad start can stall them (Section 3.1).
 
+    Args:
+        spec: What to build: a form from `backbones.vgg.spec`, such as `VGG16`.
+        seed: Draws the initial weights, and the seeds of dropout.
+
     Shape:
         Input N x 224 x 224 x 3, output N x 1000.
 

@@ -23,6 +23,9 @@ class VGG(nn.Sequential):
     the paper draws net A from a normal distribution of variance 0.01 and starts the deeper nets from the
     trained A, since a bad start can stall them (Section 3.1).
 
+    Args:
+        spec: What to build: a form from `backbones.vgg.spec`, such as `VGG16`.
+
     Shape:
         Input N x 3 x 224 x 224, output N x 1000.
 
