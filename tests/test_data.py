@@ -412,6 +412,12 @@ def test_known_maps(name, side, channels, seed):
     assert np.array_equal(moved, expected(images))
 
 
+@pytest.mark.parametrize("images", [np.zeros((2, 28, 28), np.uint8), np.zeros((2, 28, 28, 1)), [[1], [1, 2]]])
+def test_what_is_no_batch_of_images_is_not_augmented(images, rng):
+    with pytest.raises(BackbonesError, match=r"images must be N x H x W x C of uint8, .*not"):
+        augment(images, Augmentation(flip=True), rng)
+
+
 def test_augmentation_stays_within_its_limits(rng):
     images = rng.integers(0, 256, (64, 9, 9, 1), dtype=np.uint8)
     assert np.array_equal(augment(images, Augmentation(), rng), images)
