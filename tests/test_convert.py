@@ -317,6 +317,13 @@ def with_branches():
     return keras.Model(start, dense()(layers.Concatenate(name="cat")(both_ways)))
 
 
+def shared():
+    """A dense layer that looks at 6 x 5 x 2 flattened, and at 3 x 5 x 4."""
+    start, fc = keras.Input((6, 5, 2)), dense()
+    folded = layers.Conv2D(4, (2, 1), (2, 1), name="conv")(start)
+    return keras.Model(start, layers.Add()([fc(layers.Flatten()(start)), fc(layers.Flatten()(folded))]))
+
+
 KIND, ORDER = "layout in PyTorch is not known; known are Conv2D", "an order that is not known"
 NOT_CARRIED_OVER = {
     "a nested model": (lambda: of_layers(keras.Sequential([layers.Conv2D(2, 3)], name="inner")),
@@ -333,6 +340,15 @@ NOT_CARRIED_OVER = {
     "a flatten within": (lambda: of_layers(keras.Sequential([layers.Flatten()], name="inner"), dense()),
                          r"'inner' \(Sequential\) .*" + ORDER),
     "channels first": (lambda: of_layers(layers.Flatten("channels_first", name="flat"), dense()), "'flat' .*" + ORDER),
+    "a map of features": (lambda: of_layers(layers.Flatten(), layers.Reshape((3, 5, 4), name="map"), layers.Conv2D(2, 1)),
+                          r"'map' \(Reshape\) .*" + ORDER),
+    "turned axes": (lambda: of_layers(layers.Permute((3, 1, 2), name="turn"), layers.Flatten(), dense()),
+                    r"'turn' \(Permute\) .*" + ORDER),
+    "axes turned by a function": (lambda: of_layers(lambda x: keras.ops.transpose(x, (0, 3, 1, 2)), dense()),
+                                  r"\(Transpose\) .*" + ORDER),
+    "maps with channels first": (lambda: of_layers(layers.Conv2D(3, 1, data_format="channels_first", name="conv")),
+                                 r"'conv' \(Conv2D\) .*" + ORDER),
+    "features in two orders": (shared, r"'fc' \(Dense\) takes features in several orders"),
     "branches": (with_branches, r"'cat' \(Concatenate\) .*" + ORDER),
     "a norm of a flattened map": (lambda: of_layers(layers.Flatten(), layers.BatchNormalization(name="bn"), dense()),
                                   r"'bn' \(BatchNormalization\) follows a Flatten"),
@@ -379,6 +395,11 @@ def test_channels_alone_have_one_order(steps):
     """Where a map was brought down to one pixel, features are channels, however they got their shape."""
     model = of_layers(*steps(), dense())
     assert np.array_equal(convert.state(model)["fc.weight"], np.asarray(model.get_layer("fc").kernel).T)
+
+
+def test_a_row_of_pixels_becomes_a_grey_image_in_one_order():
+    grey = keras.Sequential([keras.Input((30,)), layers.Reshape((6, 5, 1)), layers.Conv2D(2, 3, name="conv")])
+    assert convert.state(grey)["conv.weight"].shape == (2, 1, 3, 3)
 
 
 @both

@@ -41,6 +41,9 @@ KINDS = {
 # Keras's own calls a weight so.
 OWN = ("weight", "bias")
 
+# What gives the values of a map another order, or its axes another meaning.
+REORDERING = ("Moveaxis", "Permute", "Reshape", "Swapaxes", "Transpose")
+
 # PyTorch's counter of BatchNorm steps has no partner in Keras and no influence on what a model computes.
 NOT_CARRIED = "num_batches_tracked"
 
@@ -70,6 +73,8 @@ def keras_entries(model: Any) -> Iterator[Entry]:
         raise BackbonesError(f"{shown(model.name)} has no weights yet: give it a keras.Input or call it once")
     for layer in model.layers:
         _check_layer(layer)
+    for step in getattr(model, "operations", model.layers):
+        _check_order(step)
     within = {id(variable) for layer in model.layers for variable in layer.weights}
     if outside := [variable.name for variable in model.weights if id(variable) not in within]:
         raise BackbonesError(f"the weight {shown(outside[0])} belongs to no layer, and so has no partner")
@@ -95,6 +100,22 @@ def _check_layer(layer: Any) -> None:
         raise BackbonesError(f"{_said(layer)} follows a Flatten; of layers with weights, only Dense may")
 
 
+def _check_order(step: Any) -> None:
+    """Refuse maps that are not N x H x W x C, and those whose values come in an order that PyTorch would not give them.
+
+    Of one channel there is one order in both, and a Permute may turn an image.
+    """
+    import keras
+
+    made = keras.tree.flatten(getattr(step, "output", []))
+    maps = [x for x in made if len(x.shape) == 4 and x.shape[3] != 1 and not _is_vector(x)]
+    moved = type(step).__name__ in REORDERING and getattr(step, "dims", ())[-1:] != (3,)
+    if maps and (moved or getattr(step, "data_format", None) == "channels_first"):
+        raise BackbonesError(
+            f"{_said(step)} makes maps in an order that is not known in PyTorch; known are N x H x W x C"
+        )
+
+
 def _known(layer: Any) -> tuple[str, ...]:
     """What the weights of such a layer may be called."""
     import keras
@@ -117,11 +138,14 @@ def _layouts(layer: Any, variable: Any) -> tuple[Callable, Callable]:
         return lambda w: w, lambda w: w
     if isinstance(layer, keras.layers.Conv2D):
         return lambda w: w.transpose(3, 2, 0, 1), lambda w: w.transpose(2, 3, 1, 0)
-    tensor = getattr(layer, "input", None)
-    if tensor is None:  # in a model that is a class of its own, where any code may come between two layers
+    if getattr(layer, "input", None) is None:  # in a model that is a class, any code may come between two layers
         raise BackbonesError(f"{_said(layer)}: only in a functional or Sequential model is its input known")
-    height, width, channels = _flattened(tensor) or (1, 1, variable.shape[0])
-    units = variable.shape[1]
+    inputs, units = variable.shape
+    calls = [node.arguments.keras_tensors[0] for node in layer._inbound_nodes]
+    shapes = [_flattened(tensor) or (1, 1, inputs) for tensor in calls]
+    if len({(height * width, channels) for height, width, channels in shapes}) > 1:
+        raise BackbonesError(f"{_said(layer)} takes features in several orders, of which PyTorch knows none")
+    height, width, channels = shapes[0]
     return (
         lambda w: w.reshape(height, width, channels, units).transpose(3, 2, 0, 1).reshape(units, -1),
         lambda w: w.reshape(units, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, units),
