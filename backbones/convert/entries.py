@@ -138,7 +138,7 @@ def _layouts(layer: Any, variable: Any) -> tuple[Callable, Callable]:
         return lambda w: w, lambda w: w
     if isinstance(layer, keras.layers.Conv2D):
         return lambda w: w.transpose(3, 2, 0, 1), lambda w: w.transpose(2, 3, 1, 0)
-    if getattr(layer, "input", None) is None:  # in a model that is a class, any code may come between two layers
+    if getattr(layer, "input", None) is None:  # in a class of its own, any code may come between two layers
         raise BackbonesError(f"{_said(layer)}: only in a functional or Sequential model is its input known")
     inputs, units = variable.shape
     calls = [node.arguments.keras_tensors[0] for node in layer._inbound_nodes]

@@ -276,6 +276,15 @@ def higher(model: str, dataset: str, before: int) -> str:
     return "higher"
 
 
+def validated(model: str, dataset: str, epochs: int | None = None) -> str:
+    """The accuracy on validation images after so many epochs, the recipe's own if not told: mean of both frameworks."""
+    reached = [
+        _last([History.from_json(record.history) for record in records])[1]
+        for records in _by_framework(model, dataset, epochs).values()
+    ]
+    return f"{100 * mean(reached):.2f} %"
+
+
 def best(dataset: str, *models: str) -> str:
     """The word itself, where each of these nets is ahead of all others in each framework, on test images."""
     found = {key: mean(r.test_accuracy for r in runs) for key, runs in of_own_recipe(groups()).items()}

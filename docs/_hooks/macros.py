@@ -34,6 +34,7 @@ from evidence import (
     trained,
     tried,
     tried_table,
+    validated,
     verdict,
 )
 from interview import Asker, question_count, topics
@@ -186,7 +187,7 @@ def connections_table() -> str:
 FUNCTIONS = (
     above, accuracy, agrees, apart, augmentation, backbones.summary, best, c3_table, connections_table, count, curves,
     diagram, field, higher, ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results,
-    results_table, seed_table, seeds, shipped_table, sources, topics, trained, tried, tried_table, verdict,
+    results_table, seed_table, seeds, shipped_table, sources, topics, trained, tried, tried_table, validated, verdict,
     *ablations.FUNCTIONS, *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS,
     repository_address, *speed.FUNCTIONS,
 )  # fmt: skip
