@@ -108,7 +108,7 @@ def data(
     """
     from backbones.data import list_datasets, load
 
-    for each in [name] if name else list_datasets():
+    for each in list_datasets() if name is None else [name]:
         dataset = load(each)
         typer.echo(
             f"{dataset.name}: {len(dataset.train.labels):,} training, {len(dataset.validation.labels):,} "
@@ -159,13 +159,13 @@ def train(
 
     # What is asked for is looked at before anything is fetched.
     recipe = recipe_for(name, dataset)
+    chosen = precision.value if precision else recipe.precision
+    recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=chosen)
     require_framework(framework)
     folder = _folder(out)
     checkpoint = _checkpoint_in(folder, resume)
     images = load(dataset)
     model = model_for(images, name, framework, seed=seed, weights=weights)
-    chosen = precision.value if precision else recipe.precision
-    recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=chosen)
     try:
         history = fit(model, images, recipe, checkpoint=checkpoint)
     except KeyboardInterrupt:
@@ -216,7 +216,7 @@ def evaluate(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Where the records are, in folders below it, too.")],
+    folder: Annotated[str, typer.Argument(help="Where the records are, in folders below it, too.")],
     out: Annotated[
         str | None, typer.Option(help="Folder for results.md and the curves (SVG).", metavar="PATH")
     ] = None,
@@ -227,9 +227,10 @@ def report(
     """
     from backbones.training.report import load_records, results_table, write_report
 
-    into = _folder(out)
+    if into := _folder(out):
+        require_writable(into)
     typer.echo(results_table(load_records(folder)))
-    if into is not None:
+    if into:
         typer.echo(f"wrote {', '.join(write_report(folder, into))} to {into}")
 
 

@@ -17,15 +17,16 @@ def as_path(path: Any, of: str) -> Path:
     """The path of a file, from what a caller gave for it.
 
     Args:
-        path: A string that is not empty, or a `pathlib.Path`.
+        path: A string that is not empty and without a null character, or a `pathlib.Path`.
         of: What the file should be, for the message.
 
     Raises:
         BackbonesError: If it is something else.
     """
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str) or not name or "\0" in name:
         raise BackbonesError(f"expected the path of {of}, not {shown(path)}")
-    return Path(path)
+    return Path(name)
 
 
 def require_writable(folder: str | Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -21,7 +22,7 @@ from backbones.convert.state import as_state
 from backbones.download import SOURCES
 from backbones.errors import BackbonesError, choice, shown
 from backbones.files import as_path, write_whole
-from backbones.registry import changes_of, find_spec, require_framework
+from backbones.registry import changes_of, find_spec, require_framework, summarize_spec
 from backbones.spec import Spec
 
 SHIPPED = Path(__file__).parent / "pretrained"
@@ -43,7 +44,8 @@ def save_weights(model: Any, path: str | Path) -> None:
         path: The file, by custom `*.safetensors`. Its folder is made if missing.
 
     Raises:
-        BackbonesError: If the model was built otherwise, or the file is no path or cannot be written.
+        BackbonesError: If the model was built otherwise or a layer of it was replaced by another, or the file is no
+            path or cannot be written.
 
     Examples:
         >>> import tempfile
@@ -57,7 +59,27 @@ def save_weights(model: Any, path: str | Path) -> None:
     spec = convert.config_of(model)
     metadata = {"backbones": json.dumps(_identity(spec)), "input_size": str(spec.input_size)}
     weights = convert.state(model)
+    _require_as_built(spec, weights)
     write_whole(path, lambda part: save_file(weights, part, metadata))
+
+
+def _require_as_built(spec: Spec, weights: convert.State) -> None:
+    """Refuse what no net that is built from this spec takes back: a layer was put in another's place."""
+    layers = {layer.name: layer for layer in summarize_spec(spec).layers}
+    built = {name: x.parameters + x.fixed + x.statistics for name, x in layers.items()}
+    found: Counter[str] = Counter()
+    for key, values in weights.items():
+        found[key.rpartition(".")[0]] += values.size
+    for name in {**built, **found}:
+        if found[name] != built.get(name, 0):
+            units = getattr(weights.get(f"{name}.bias"), "size", None)
+            head = name in layers and layers[name].output.shape == (spec.num_classes, 1, 1)
+            other = head and units not in (None, spec.num_classes)
+            change = f"num_classes={units}" if other else "options of create_model that change its layers"
+            raise BackbonesError(
+                f"{shown(name)} holds {found[name]:,} weights, but {built.get(name, 0):,} in {_said(_identity(spec))}, "
+                f"so that no net could load them; build the net with {change}"
+            )
 
 
 def shipped(name: str, dataset: str) -> Path:

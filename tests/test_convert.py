@@ -340,7 +340,7 @@ NOT_CARRIED_OVER = {
     "a flatten within": (lambda: of_layers(keras.Sequential([layers.Flatten()], name="inner"), dense()),
                          r"'inner' \(Sequential\) .*" + ORDER),
     "channels first": (lambda: of_layers(layers.Flatten("channels_first", name="flat"), dense()), "'flat' .*" + ORDER),
-    "a map of features": (lambda: of_layers(layers.Flatten(), layers.Reshape((3, 5, 4), name="map"), layers.Conv2D(2, 1)),
+    "a map of features": (lambda: of_layers(layers.Flatten(), layers.Reshape((3, 5, 4), name="map"), Scale()),
                           r"'map' \(Reshape\) .*" + ORDER),
     "turned axes": (lambda: of_layers(layers.Permute((3, 1, 2), name="turn"), layers.Flatten(), dense()),
                     r"'turn' \(Permute\) .*" + ORDER),
@@ -540,3 +540,58 @@ def test_looking_at_a_net_leaves_each_layer_in_its_mode(rng):
     assert model.training
     assert model.layer1.training
     assert not model.bn1.training
+
+
+@both
+def test_values_too_large_for_the_models_precision_are_refused(framework):
+    model = backbones.create_model("lenet5", framework, seed=0)
+    before = convert.state(model)
+    wide = {key: value.astype(np.float64) for key, value in before.items()}
+    huge = wide | {"fc2.bias": np.full(84, 1e300)}
+    with pytest.raises(backbones.BackbonesError, match=r"'fc2.bias' holds 1e\+300, too large for .* float32"):
+        convert.load_state(model, huge)
+    assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
+    convert.load_state(model, wide | {"fc2.bias": np.full(84, np.inf)})  # as given
+    assert np.isinf(convert.state(model)["fc2.bias"]).all()
+
+
+def test_flatten_is_known_by_its_kind(rng):
+    """Whatever it is called: its features are in another order in Keras, by design."""
+    left = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 4))
+    start = keras.Input((6, 5, 2))
+    steps = [
+        layers.Conv2D(3, 3, name="0"),
+        layers.ReLU(name="1"),
+        layers.Flatten(name="2"),
+        layers.Dense(4, name="3"),
+    ]
+    right = keras.Sequential([start, *steps])
+    convert.copy_weights(left, right)
+    found = convert.compare(left, right, rng.standard_normal((2, 6, 5, 2)).astype(np.float32))
+    assert [row.layer for row in found.rows] == ["0", "1", "3", "logits"]
+    assert found.largest < 1e-5
+
+
+def test_of_a_layer_that_is_called_twice_both_show_the_first_call(rng):
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 2, 3, padding=1)
+
+        def forward(self, x):
+            return self.conv(self.conv(x))
+
+    left, conv, start = Twice(), layers.Conv2D(2, 3, padding="same", name="conv"), keras.Input((6, 5, 2))
+    right = keras.Model(start, conv(conv(start)))
+    convert.copy_weights(left, right)
+    found = convert.compare(left, right, rng.standard_normal((2, 6, 5, 2)).astype(np.float32))
+    assert [row.layer for row in found.rows] == ["conv", "logits"]
+    assert found.largest < 1e-5
+
+
+@both
+def test_a_tensor_of_the_other_framework_is_named_with_its_package(framework):
+    extract = backbones.feature_extractor(backbones.create_model("lenet5", framework))
+    other = torch.zeros(1, 28, 28, 1) if framework == "tensorflow" else tf.zeros((1, 1, 28, 28))
+    with pytest.raises(backbones.BackbonesError, match=r"not (torch\.Tensor|tensorflow\.EagerTensor)$"):
+        extract(other)

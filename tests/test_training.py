@@ -221,6 +221,7 @@ def test_a_checkpoint_of_another_run_is_refused(framework, tiny, tmp_path):
     [
         ("", "expected the path of a checkpoint, not ''"),
         (3, "expected the path of a checkpoint, not 3"),
+        ("a\0b", r"expected the path of a checkpoint, not 'a\\x00b'"),
         ("a" * 300, "is not a checkpoint of a training run: .*File name too long"),
     ],
 )
@@ -254,6 +255,16 @@ def test_a_loss_that_is_no_number_stops_the_run(framework, tiny):
     wild = replace(small, epochs=1, learning_rate=1e30, warmup=0.0)
     with pytest.raises(
         backbones.BackbonesError, match=r"loss became (nan|inf) by step (\d|1\d|20) of epoch 1, at .*try"
+    ):
+        fit(backbones.create_model("lenet5", framework, seed=0), tiny, wild, progress=False)
+
+
+@both
+def test_the_last_rate_of_a_run_is_not_blamed(framework, tiny):
+    """It is 0; Keras looks at the loss once in many steps, and here after the last one alone."""
+    wild = replace(small, epochs=1, learning_rate=1e30, batch_size=160)
+    with pytest.raises(
+        backbones.BackbonesError, match=r"of epoch 1, at learning rates up to [\d.]+e\+(29|30); try"
     ):
         fit(backbones.create_model("lenet5", framework, seed=0), tiny, wild, progress=False)
 
@@ -348,10 +359,14 @@ def test_learning_rate_climbs_then_falls():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
-        ({"epochs": "3"}, "epochs must be a whole number of at least 1, not '3'"),
-        ({"epochs": 1.5}, "epochs must be a whole number of at least 1, not 1.5"),
-        ({"epochs": True}, "epochs must be a whole number of at least 1, not True"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1 and at most 10000, not 0"),
+        ({"epochs": "3"}, "epochs must be a whole number of at least 1 and at most 10000, not '3'"),
+        ({"epochs": 1.5}, "epochs must be a whole number of at least 1 and at most 10000, not 1.5"),
+        ({"epochs": True}, "epochs must be a whole number of at least 1 and at most 10000, not True"),
+        (
+            {"epochs": 10**11},
+            "epochs must be a whole number of at least 1 and at most 10000, not 100000000000",
+        ),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, not 0"),
         ({"batch_size": None}, "batch_size must be a whole number of at least 1, not None"),
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number above 0"),
@@ -447,6 +462,53 @@ def test_a_net_of_the_readers_own_must_give_logits(framework, tiny):
     fit(own_net(framework, 12), tiny, replace(small, epochs=1), progress=False)
 
 
+@both
+def test_a_net_with_nothing_to_train_is_refused(framework, tiny):
+    frozen = own_net(framework, 10)
+    if framework == "torch":
+        bare, switch = torch.nn.Flatten(), "requires_grad"
+        frozen.requires_grad_(False)
+    else:
+        bare, switch = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]), "trainable"
+        frozen.trainable = False
+    for model in (bare, frozen):
+        with pytest.raises(
+            backbones.BackbonesError, match=f"nothing to train: it needs weights, and {switch}"
+        ):
+            fit(model, tiny, small, progress=False)
+        evaluate(model, tiny)  # needs none
+
+
+@both
+def test_a_net_that_cannot_take_the_images_is_refused_in_one_line(framework, tiny):
+    if framework == "torch":
+        given, layers = (
+            "N x 1 x 28 x 28",
+            [torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(2704, 10)],
+        )
+        coloured, own = torch.nn.Sequential(*layers), torch.nn.Linear(10, 10)
+    else:
+        given, layers = (
+            "N x 28 x 28 x 1",
+            [keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(10)],
+        )
+        coloured, own = keras.Sequential([keras.Input((28, 28, 3)), *layers]), TakesFive()
+    for model, reason in ((coloured, "3"), (own, "10")):
+        for call in (lambda model=model: fit(model, tiny, small), lambda model=model: evaluate(model, tiny)):
+            with pytest.raises(
+                backbones.BackbonesError, match=f"^the model cannot take {given}: .*{reason}"
+            ) as error:
+                call()
+            assert not re.search("\n|\x1b|Exception encountered", str(error.value))
+
+
+class TakesFive(keras.Model):
+    """A net whose layer TensorFlow itself refuses, below Keras's checks."""
+
+    def call(self, x):
+        return keras.ops.matmul(x, np.ones((5, 10), np.float32))
+
+
 def test_heads_that_no_config_weighs_are_refused(tiny):
     """As of torchvision's GoogLeNet, which gives logits alone in evaluation mode."""
     model = own_net("torch", 10, 10)
@@ -537,6 +599,15 @@ def test_a_damaged_record_is_refused_by_name(damage, said, tmp_path):
         load_records(tmp_path)
     assert str(error.value).startswith(f"{path} is not a record of a run: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_record_is_a_json_object(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text("[1]")
+    with pytest.raises(
+        backbones.BackbonesError, match=r"list.json is not a record of a run: .* object, not \[1\]"
+    ):
+        Record.load(path)
 
 
 def test_committed_records_are_what_their_names_say():

@@ -139,6 +139,55 @@ def test_bad_files_are_refused_and_change_nothing(framework, tmp_path):
     assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
 
 
+def replaced(layer, by):
+    model = backbones.create_model("lenet5", seed=0)
+    setattr(model, layer, by)
+    return model
+
+
+def beheaded():
+    """A Keras model that says that it is a net of ours, with another head."""
+    whole = backbones.create_model("lenet5", "tensorflow", seed=0)
+    model = keras.Model(whole.input, keras.layers.Dense(7, name="fc3")(whole.get_layer("fc3").input))
+    model.config = whole.config
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: replaced("fc3", torch.nn.Linear(84, 7)),
+            "'fc3' holds 595 weights, but 850 in .*num_classes=7$",
+        ),
+        (beheaded, "'fc3' holds 595 weights, but 850 in lenet5 with 10 classes.*num_classes=7$"),
+        (
+            lambda: replaced("conv1", torch.nn.Conv2d(3, 6, 5)),
+            "'conv1' holds 456 .* 156 in .* options of create_model",
+        ),
+        (
+            lambda: replaced("fc3", torch.nn.Identity()),
+            "'fc3' holds 0 weights, but 850 in .* options of create_model",
+        ),
+        (
+            lambda: replaced("more", torch.nn.Linear(1, 1)),
+            "'more' holds 2 weights, but 0 in .* options of create",
+        ),
+    ],
+)
+def test_what_no_net_could_load_is_not_saved(make, said, tmp_path):
+    with pytest.raises(backbones.BackbonesError, match=said):
+        backbones.save_weights(make(), tmp_path / "new" / "w.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_with_a_null_character_is_refused():
+    with pytest.raises(
+        backbones.BackbonesError, match=r"expected the path of a file to write, not 'a\\x00b'"
+    ):
+        backbones.save_weights(backbones.create_model("lenet5"), "a\0b")
+
+
 def test_files_may_be_read_by_whom_the_umask_lets(tmp_path):
     before = os.umask(0o027)
     try:

@@ -27,17 +27,22 @@ def check_images(model: Any, images: Any, *kinds: type[Any], channels_first: boo
     precision = precision_of(model)
     precisions = (precision,) if precision else PRECISIONS
     if not isinstance(images, kinds):
-        given = type(images).__name__
+        given = _said(type(images))
     elif not _fits(images.shape, sides) or dtype_name(images) not in precisions:
         given = f"{tuple(images.shape)} in {dtype_name(images)}"
     else:
         return
-    names = [f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in kinds]
     axes = zip((None, *sides), "NCHW" if channels_first else "NHWC", strict=True)
     raise BackbonesError(
-        f"expected images as {' or '.join(names)} of {' x '.join(str(n or axis) for n, axis in axes)} "
+        f"expected images as {' or '.join(map(_said, kinds))} of {' x '.join(str(n or axis) for n, axis in axes)} "
         f"(N at least 1) in {' or '.join(precisions)}, not {given}"
     )
+
+
+def _said(kind: type[Any]) -> str:
+    """A type with the package that it is of, unless it is Python's own."""
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package == "builtins" else f"{package}.{kind.__name__}"
 
 
 def _takes(model: Any) -> tuple[int | None, ...]:

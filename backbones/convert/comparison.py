@@ -27,8 +27,8 @@ def activations(model: Any, images: NDArray[Any]) -> State:
 
     Returns:
         Layer name -> N x C x H x W or N x features, in the order of the forward pass. In PyTorch a block of
-        layers has a name, too. Auxiliary heads do not run in evaluation. A layer that gives several tensors, such
-        as an LSTM, is left out.
+        layers has a name, too. Auxiliary heads do not run in evaluation. Of a layer that is called more than once,
+        it is what the first call gives. A layer that gives several tensors, such as an LSTM, is left out.
 
     Raises:
         BackbonesError: If the model cannot take the images, and the message then says which it takes; if it does not
@@ -54,7 +54,7 @@ def _torch_activations(model: Any, images: NDArray[Any]) -> State:
 
     def keep(name):
         def hook(module, inputs, output):
-            if torch.is_tensor(output):
+            if torch.is_tensor(output) and name not in outputs:
                 outputs[name] = output.numpy().copy()
 
         return hook
@@ -194,12 +194,24 @@ def compare(
         raise BackbonesError("the two models have no layer name in common")
     features = _features(torch_model)
     if layers is None:
-        wanted = list(features) or [name for name in common if "flatten" not in name]
+        flat = _flattening(torch_model) | _flattening(keras_model)
+        wanted = list(features) or [name for name in common if name not in flat]
     else:
         wanted = check_names("layer of both models", layers, [*common, "logits"])
     features = features or _features(keras_model)
     names = [*(name for name in common if name in wanted), "logits"]
     return Comparison(tuple(_difference(n, left[n], right[n], features.get(n, "")) for n in names))
+
+
+def _flattening(model: Any) -> set[str]:
+    """The names of the layers that are a `Flatten`."""
+    if framework_of(model) == "torch":
+        from torch import nn
+
+        return {name for name, module in model.named_modules() if isinstance(module, nn.Flatten)}
+    from keras import layers
+
+    return {layer.name for layer in model.layers if isinstance(layer, layers.Flatten)}
 
 
 def _features(model: Any) -> dict[str, str]:

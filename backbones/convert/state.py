@@ -105,8 +105,8 @@ def load_state(model: Any, weights: Mapping[str, Any]) -> None:
         weights: Under PyTorch's names and in PyTorch's layout: arrays, or tensors of PyTorch.
 
     Raises:
-        BackbonesError: If one is of another shape or another kind of number, missing or left over, or the model is
-            one that `state` refuses; it is then unchanged.
+        BackbonesError: If one is of another shape or another kind of number, too large for the model's precision,
+            missing or left over, or the model is one that `state` refuses; it is then unchanged.
 
     Examples:
         >>> from backbones import create_model
@@ -140,6 +140,10 @@ def _check(model: Any, given: State) -> None:
             raise BackbonesError(
                 f"{shown(key)} holds {given[key].dtype}, the model wants {wanted[key].dtype}"
             )
+        if not (held := _held(given[key], wanted[key].dtype)).all():
+            raise BackbonesError(
+                f"{shown(key)} holds {given[key][~held][0]}, too large for the model's {wanted[key].dtype}"
+            )
     if missing := [key for key in wanted if key not in given]:
         raise BackbonesError(
             f"the weights lack {shown(missing[0])} of shape {wanted[missing[0]].shape}, which the model has "
@@ -150,6 +154,14 @@ def _check(model: Any, given: State) -> None:
             f"the model has no {shown(extra[0])} of shape {given[extra[0]].shape}, which the weights hold "
             f"({len(extra)} too many)"
         )
+
+
+def _held(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+    """Which values do not become infinite in a type."""
+    if dtype.itemsize >= values.dtype.itemsize:
+        return np.ones((), bool)
+    with np.errstate(over="ignore"):
+        return np.isfinite(values.astype(dtype)) | ~np.isfinite(values)
 
 
 def _hint(model: Any, missing: list[str]) -> str:

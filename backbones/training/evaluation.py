@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -92,7 +95,8 @@ def evaluate(
         part, batch_size=BATCH_SIZE, seed=0, epoch=0, mean=dataset.mean, std=dataset.std, padding=padding,
         shuffle=False,
     )  # fmt: skip
-    run = partial(_run_torch, model) if framework_of(model) == "torch" else model.predict_on_batch
+    torch = framework_of(model) == "torch"
+    run = partial(_run_torch, model) if torch else partial(_run_keras, model.predict_on_batch)
     logits = [_logits(run(images), dataset) for images, _ in stream]
     return Evaluation(np.concatenate(logits, dtype=np.float32), part.labels)
 
@@ -106,7 +110,8 @@ def require_logits(model: Any, dataset: Dataset, images: NDArray[np.float32]) ->
         BackbonesError: If it does not.
     """
     torch = framework_of(model) == "torch"
-    _logits(_run_torch(model, images) if torch else model(images, training=False), dataset)
+    run = partial(_run_torch, model) if torch else partial(_run_keras, partial(model, training=False))
+    _logits(run(images), dataset)
 
 
 def _run_torch(model: Any, images: NDArray[np.float32]) -> Any:
@@ -114,9 +119,31 @@ def _run_torch(model: Any, images: NDArray[np.float32]) -> Any:
 
     x = torch.from_numpy(images).permute(0, 3, 1, 2)
     x = x.to(next(model.parameters(), x).dtype)  # Keras does so by itself
-    with evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.inference_mode(), _taking(x):
         outputs = model(x)
     return outputs.float().numpy() if isinstance(outputs, torch.Tensor) else outputs
+
+
+def _run_keras(run: Callable[[Any], Any], images: NDArray[np.float32]) -> Any:
+    with _taking(images):
+        return run(images)
+
+
+@contextmanager
+def _taking(images: Any) -> Iterator[None]:
+    """Whatever a model's layers raise becomes one line that says what the model was given."""
+    try:
+        yield
+    except Exception as error:
+        given = " x ".join(map(str, ("N", *images.shape[1:])))
+        raise BackbonesError(f"the model cannot take {given}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The line of a framework's message that says what is wrong: Keras puts it below the layer's name, in bold."""
+    lines = re.sub(r"\x1b\[[0-9]*m", "", str(error)).splitlines()
+    told = (line for line in lines if line and not line.startswith("Exception encountered"))
+    return next(told, type(error).__name__)
 
 
 def _logits(outputs: Any, dataset: Dataset) -> Any:

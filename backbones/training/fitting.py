@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backbones.convert.models import framework_of
 from backbones.data import Dataset
 from backbones.errors import BackbonesError
 from backbones.registry import create_model, find_spec
@@ -73,3 +74,19 @@ def input_padding(model: Any, dataset: Dataset) -> int:
             f"{config.name} takes images of {side} x {side} pixels, {dataset.name} has {height} x {width}"
         )
     return missing // 2
+
+
+def require_trainable(model: Any) -> None:
+    """Find out before an hour of work whether training can change a model.
+
+    Raises:
+        BackbonesError: If it has no weights, or all of them are frozen.
+    """
+    if framework_of(model) == "torch":
+        found, switch = any(weight.requires_grad for weight in model.parameters()), "requires_grad"
+    else:
+        found, switch = bool(model.trainable_variables), "trainable"
+    if not found:
+        raise BackbonesError(
+            f"the model has nothing to train: it needs weights, and {switch} must be True for one at least"
+        )

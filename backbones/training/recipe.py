@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backbones.checks import NotNegative, Positive, Seed, Share, check_fields
+from backbones.checks import Bounds, NotNegative, Positive, Seed, Share, check_fields
 from backbones.data import Augmentation
 from backbones.errors import BackbonesError, require_known
 from backbones.registry import find_spec
@@ -23,7 +23,8 @@ class Recipe:
     libraries' defaults differ (epsilon 1e-8 and 1e-7, weight decay 0.01 and 0.004), so the recipe names every number.
 
     Attributes:
-        epochs: Passes over the training images. More are better; ten are what there was time for.
+        epochs: Passes over the training images. More are better; ten are what there was time for. At most 10,000, since
+            the rate of each step is held in memory.
         batch_size: Images per step. 64 takes twice the steps of 128 in the same ten epochs, which was worth
             more on the validation images than the speed it costs; much smaller ones leave the cores idle.
         learning_rate: The peak of the schedule. Chosen for LeNet-5 on MNIST, among 0.003 to 0.006.
@@ -52,7 +53,7 @@ class Recipe:
         [0.05..., 0.1..., 0.05..., 0.0]
     """
 
-    epochs: int = 10
+    epochs: Annotated[int, Bounds(least=1, most=10_000)] = 10
     batch_size: int = 64
     learning_rate: Positive = 5e-3
     warmup: Share = 0.2

@@ -104,7 +104,10 @@ class Record:
             BackbonesError: If the file is not one.
         """
         try:
-            return cls(**json.loads(Path(path).read_text()))
+            values = json.loads(Path(path).read_text())
+            if not isinstance(values, dict):
+                raise TypeError(f"expected a JSON object, not {shown(values)}")
+            return cls(**values)
         except (OSError, TypeError, ValueError) as error:
             raise BackbonesError(f"{path} is not a record of a run: {error}") from error
 

@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from tabulate import tabulate
 
 from backbones.errors import BackbonesError
-from backbones.files import write_whole
+from backbones.files import as_path, write_whole
 from backbones.training.history import History
 from backbones.training.recipe import recipe_for
 from backbones.training.record import REPOSITORY, Record
@@ -23,13 +23,16 @@ Key = tuple[str, str, str, int]  # model, data set, framework, epochs
 Groups = dict[Key, list[Record]]
 
 
-def load_records(folder: Path = RECORDS) -> Groups:
+def load_records(folder: str | Path = RECORDS) -> Groups:
     """All records of a folder and those below it, grouped by model, data set, framework and epochs; each group by seed.
 
     Raises:
-        BackbonesError: If there is none, or one is not readable.
+        BackbonesError: If there is no such folder or no record in it, or one is not readable.
     """
-    records = [Record.load(path) for path in sorted(Path(folder).rglob("*.json"))]
+    folder = as_path(folder, "a folder of records")
+    if not folder.is_dir():
+        raise BackbonesError(f"there is no folder {folder}")
+    records = [Record.load(path) for path in sorted(folder.rglob("*.json"))]
     if not records:
         raise BackbonesError(f"no records (*.json) in {folder}")
     groups: Groups = defaultdict(list)
@@ -42,7 +45,7 @@ def _order(record: Record) -> tuple:
     return record.model, record.dataset, record.framework != "torch", record.epochs, record.seed
 
 
-def histories(model: str, dataset: str, folder: Path = RECORDS) -> dict[str, list[History]]:
+def histories(model: str, dataset: str, folder: str | Path = RECORDS) -> dict[str, list[History]]:
     """What each framework's runs of a model went through; with the number of epochs where that varies."""
     groups = {k: v for k, v in load_records(folder).items() if k[:2] == (model, dataset)}
     several = len({epochs for *_, epochs in groups}) > 1
@@ -88,7 +91,7 @@ def results_table(groups: Groups) -> str:
     return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
-def write_report(folder: Path, out: Path) -> list[str]:
+def write_report(folder: str | Path, out: Path) -> list[str]:
     """Write the results as a table, and the curves of each net on each data set; the names of the files."""
     from backbones import figures
 

@@ -19,7 +19,7 @@ from backbones.data import Dataset, batches
 from backbones.errors import BackbonesError, shown
 from backbones.files import as_path, write_whole
 from backbones.training.evaluation import evaluate, require_logits
-from backbones.training.fitting import input_padding, spec_of
+from backbones.training.fitting import input_padding, require_trainable, spec_of
 from backbones.training.history import Epoch, History
 from backbones.training.progress import Progress
 from backbones.training.recipe import Recipe
@@ -42,8 +42,8 @@ class Run:
         checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
 
     Raises:
-        BackbonesError: If the model does not fit the data or gives no logits, or the checkpoint is not one of this
-            run.
+        BackbonesError: If the model does not fit the data, gives no logits or has nothing to train, or the checkpoint
+            is not one of this run.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Run:
         self.saved: Arrays | None = None
         self.identity = _identity(model, dataset, recipe)
         require_logits(model, dataset, next(self.batches(0))[0])
+        require_trainable(model)
         if self.checkpoint is not None:
             self._read(self.checkpoint)
 
@@ -93,12 +94,12 @@ class Run:
             step: Of the epoch, from 0.
 
         Raises:
-            BackbonesError: With the step, its learning rate and what to do.
+            BackbonesError: With the step, the largest learning rate so far and what to do.
         """
         if not math.isfinite(loss):
-            rate = self.rates[epoch * self.steps + step]
+            rate = self.rates[: epoch * self.steps + step + 1].max()  # the last one of a run is 0
             raise BackbonesError(
-                f"the loss became {loss} by step {step + 1} of epoch {epoch + 1}, at learning rate {rate:.3g}; "
+                f"the loss became {loss} by step {step + 1} of epoch {epoch + 1}, at learning rates up to {rate:.3g}; "
                 f"try a peak learning rate below {self.recipe.learning_rate:.3g}, or a longer warm-up"
             )
 

@@ -40,8 +40,8 @@ def fit(
         The epochs of the whole run, in order, those before an interruption included.
 
     Raises:
-        BackbonesError: If the model does not fit the data set or gives no logits, the checkpoint is of another run
-            or cannot be written, or the loss is no longer a number.
+        BackbonesError: If the model does not fit the data set, gives no logits or has nothing to train, the checkpoint
+            is of another run or cannot be written, or the loss is no longer a number.
 
     Examples:
         >>> from backbones import create_model, data
