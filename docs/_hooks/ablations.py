@@ -88,6 +88,17 @@ def undecided(topic: str, one: str, other: str, measure: str = "validation_accur
     return _difference(found, measure, sign="+")
 
 
+def signal(topic: str, label: str) -> str:
+    """Root mean square of the values behind the first and behind the last layer before training, mean of all runs."""
+    runs = [run["signal"] for run in _record(topic)["variants"][label]["runs"]]
+    first, last = (mean(run[at] for run in runs) for at in (0, -1))
+    return (
+        f"{first:.2f} behind the first layer, {last:.2f} behind the last"
+        if last > 0.01
+        else (f"{scientific(first)} behind the first layer, {scientific(last)} behind the last")
+    )
+
+
 def parted(topic: str, label: str) -> str:
     """The largest difference between the two frameworks' validation losses of one seed."""
     losses = _runs(topic, label, "validation_loss")
@@ -238,6 +249,7 @@ FUNCTIONS = (
     parted,
     ratio,
     shift_figure,
+    signal,
     signal_figure,
     undecided,
 )

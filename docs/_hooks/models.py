@@ -168,10 +168,15 @@ def models_figure() -> str:
         for family in FAMILIES
     }
     points = {family: {name: _cost(name) for name in names} for family, names in shown.items()}
+    costs = {name: cost for family in points.values() for name, cost in family.items()}
+    ends = [
+        f"{name} ({costs[name][0]:,} parameters, {costs[name][1]:,} multiply-adds)"
+        for name in (least(costs, key=lambda name: costs[name][1]) for least in (min, max))
+    ]
     alt = (
-        "Every net's multiply-adds for one image against its parameters, both on logarithmic axes. The VGG nets lie to "
-        "the right and high; ResNets and GoogLeNet do as much work or less with far fewer parameters; the small nets "
-        "are at the lower left."
+        "Every net's multiply-adds for one image against its parameters, both on logarithmic axes, from "
+        f"{' to '.join(ends)}. The VGG nets lie to the right and high, AlexNet to the right and lower; ResNets, "
+        "GoogLeNet and Inception v3 do as much work or less with far fewer parameters; the small nets are at the lower left."
     )
     figure = figures.scatter(points, xlabel="parameters", ylabel="multiply-adds per image", log="xy")
     return inline(_apart(figure), alt)
