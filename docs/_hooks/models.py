@@ -176,7 +176,8 @@ def models_figure() -> str:
     alt = (
         "Every net's multiply-adds for one image against its parameters, both on logarithmic axes, from "
         f"{' to '.join(ends)}. The VGG nets lie to the right and high, AlexNet to the right and lower; ResNets, "
-        "GoogLeNet and Inception v3 do as much work or less with far fewer parameters; the small nets are at the lower left."
+        "GoogLeNet and Inception v3 do as much work or less with far fewer parameters; the small nets are at the "
+        "lower left."
     )
     figure = figures.scatter(points, xlabel="parameters", ylabel="multiply-adds per image", log="xy")
     return inline(_apart(figure), alt)
