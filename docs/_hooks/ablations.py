@@ -91,12 +91,9 @@ def undecided(topic: str, one: str, other: str, measure: str = "validation_accur
 def signal(topic: str, label: str) -> str:
     """Root mean square of the values behind the first and behind the last layer before training, mean of all runs."""
     runs = [run["signal"] for run in _record(topic)["variants"][label]["runs"]]
-    first, last = (mean(run[at] for run in runs) for at in (0, -1))
-    return (
-        f"{first:.2f} behind the first layer, {last:.2f} behind the last"
-        if last > 0.01
-        else (f"{scientific(first)} behind the first layer, {scientific(last)} behind the last")
-    )
+    means = [mean(run[at] for run in runs) for at in (0, -1)]
+    first, last = (f"{value:.2g}" if value > 1e-3 else scientific(value) for value in means)
+    return f"{first} behind the first layer, {last} behind the last"
 
 
 def parted(topic: str, label: str) -> str:

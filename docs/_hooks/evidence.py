@@ -230,7 +230,7 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
     from backbones import figures
 
     runs = {
-        FRAMEWORK_LABELS[framework]: [History.from_json(record.history) for record in records]
+        FRAMEWORK_LABELS[framework]: _histories(records)
         for framework, records in _by_framework(model, dataset, epochs).items()
     }
     alt = (
@@ -240,6 +240,10 @@ def curves(model: str, dataset: str, epochs: int | None = None) -> str:
         f"{'; '.join(f'{label}, {_ends(histories)}' for label, histories in runs.items())}."
     )
     return inline(figures.curves(runs), alt)
+
+
+def _histories(records: list[Record]) -> list[History]:
+    return [History.from_json(record.history) for record in records]
 
 
 def _ends(histories: list[History]) -> str:
@@ -256,7 +260,7 @@ def _last(histories: list[History]) -> tuple[float, float]:
 def above(model: str, dataset: str) -> str:
     """The word itself, where each framework's accuracy on training images ends above that on validation images."""
     for records in _by_framework(model, dataset).values():
-        training, validation = _last([History.from_json(record.history) for record in records])
+        training, validation = _last(_histories(records))
         assert training > validation, (
             f"{model} ends at {training:.2%} and {validation:.2%}: the page says above"
         )
@@ -267,8 +271,7 @@ def higher(model: str, dataset: str, before: int) -> str:
     """The word itself, where each framework's validation accuracy ends above that of the recipe of so many epochs."""
     for framework, records in _by_framework(model, dataset).items():
         now, then = (
-            _last([History.from_json(record.history) for record in group])[1]
-            for group in (records, _group(model, dataset, framework, before))
+            _last(_histories(group))[1] for group in (records, _group(model, dataset, framework, before))
         )
         assert now > then, (
             f"{model} in {framework} ends at {now:.2%}, before at {then:.2%}: the page says higher"
@@ -278,10 +281,7 @@ def higher(model: str, dataset: str, before: int) -> str:
 
 def validated(model: str, dataset: str, epochs: int | None = None) -> str:
     """The accuracy on validation images after so many epochs, the recipe's own if not told: mean of both frameworks."""
-    reached = [
-        _last([History.from_json(record.history) for record in records])[1]
-        for records in _by_framework(model, dataset, epochs).values()
-    ]
+    reached = [_last(_histories(records))[1] for records in _by_framework(model, dataset, epochs).values()]
     return f"{100 * mean(reached):.2f} %"
 
 
