@@ -17,9 +17,10 @@ import os
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from backbones import convert, data, training
+from backbones.building import create_model
 from backbones.errors import BackbonesError
 from backbones.features import feature_extractor
-from backbones.registry import create_model, list_models, summary
+from backbones.registry import list_models, summary
 from backbones.weights import load_weights, save_weights
 
 __all__ = [

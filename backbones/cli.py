@@ -11,9 +11,10 @@ import typer
 from tabulate import tabulate
 
 import backbones
+from backbones.building import require_framework
 from backbones.errors import BackbonesError
 from backbones.files import as_path, require_writable
-from backbones.registry import find_spec, require_framework
+from backbones.registry import find_spec
 
 app = typer.Typer(
     help="Classic image-classification backbones, from scratch, in PyTorch and TensorFlow.",
@@ -156,14 +157,20 @@ def train(
     from backbones.data import load
     from backbones.training import evaluate, fit, model_for, recipe_for
     from backbones.training.record import make_record
+    from backbones.training.run_folder import RunFolder
 
     # What is asked for is looked at before anything is fetched.
     recipe = recipe_for(name, dataset)
     chosen = precision.value if precision else recipe.precision
     recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=chosen)
     require_framework(framework)
-    folder = _folder(out)
-    checkpoint = _checkpoint_in(folder, resume)
+    path = _folder(out)
+    if resume and path is None:
+        raise BackbonesError("--resume needs --out, the folder of the run to go on with")
+    folder = RunFolder(path) if path else None
+    checkpoint = folder.checkpoint if folder else None
+    if folder:
+        folder.require_free(resume)
     images = load(dataset)
     model = model_for(images, name, framework, seed=seed, weights=weights)
     try:
@@ -173,15 +180,13 @@ def train(
         raise typer.Exit(130) from None
     accuracy = evaluate(model, images, "test").accuracy
     typer.echo(f"test accuracy: {accuracy:.2%}")
-    if folder is not None and checkpoint is not None:
-        backbones.save_weights(model, folder / "weights.safetensors")
+    if folder:
         record = make_record(
             model=name, dataset=dataset, framework=framework, recipe=recipe, history=history,
             images=len(images.train.labels), accuracy=accuracy,
         )  # fmt: skip
-        record.save(folder / "record.json")
-        checkpoint.unlink()  # the run is over: there is nothing to go on with
-        typer.echo(f"wrote {folder / 'weights.safetensors'} and {folder / 'record.json'}")
+        folder.finish(model, record)
+        typer.echo(f"wrote {folder.weights} and {folder.record}")
 
 
 @app.command()
@@ -237,23 +242,6 @@ def report(
 def _folder(out: str | None) -> Path | None:
     """Where to write, if anywhere. Not a `Path` from the start: an empty one would be the current folder."""
     return None if out is None else as_path(out, "a folder for --out")
-
-
-def _checkpoint_in(folder: Path | None, resume: bool) -> Path | None:
-    """Where a run keeps what it goes on from; another run there is neither lost nor mistaken for this one."""
-    if folder is None:
-        if resume:
-            raise BackbonesError("--resume needs --out, the folder of the run to go on with")
-        return None
-    require_writable(folder)
-    checkpoint = folder / "checkpoint.safetensors"
-    if checkpoint.exists() and not resume:
-        raise BackbonesError(
-            f"{folder} holds an unfinished run; add --resume to go on with it, or choose another --out"
-        )
-    if (folder / "record.json").exists() and not checkpoint.exists():
-        raise BackbonesError(f"{folder} holds a finished run; choose another --out")
-    return checkpoint
 
 
 def _how_to_go_on(checkpoint: Path | None) -> str:

@@ -1,37 +1,25 @@
-"""Weights on disk: one safetensors file that both frameworks read, and the files of others.
-
-A safetensors file holds arrays and text, no code; of other files, no code is run.
-"""
+"""Weights on disk: one safetensors file that both frameworks read, and the files of others."""
 
 from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backbones import convert
-from backbones.convert.entries import NOT_CARRIED
-from backbones.convert.state import as_state
 from backbones.download import SOURCES
 from backbones.errors import BackbonesError, choice, shown
-from backbones.files import as_path, write_whole
-from backbones.registry import changes_of, find_spec, require_framework, summarize_spec
+from backbones.files import write_whole
+from backbones.registry import changes_of, find_spec, summarize_spec
 from backbones.spec import Spec
+from backbones.weight_files import KINDS, read
 
 SHIPPED = Path(__file__).parent / "pretrained"
-
-# What the files of others may be, as messages say it.
-KINDS = "a file of save_weights, or a state_dict in a safetensors file or written by torch.save"
-
-# Of the types of values that safetensors knows, those that NumPy knows, too, and that are weights.
-READABLE = ("F64", "F32", "F16")
 
 
 def save_weights(model: Any, path: str | Path) -> None:
@@ -132,7 +120,7 @@ def options_of(path: str | Path) -> dict[str, int]:
         >>> options_of(shipped("resnet20", "fashion-mnist"))
         {...}
     """
-    metadata, _ = _read(path)
+    metadata, _ = read(path)
     identity = _identity_in(path, metadata)
     try:
         return {
@@ -164,7 +152,7 @@ def load_weights(model: Any, path: str | Path) -> None:
         >>> load_weights(model, shipped("lenet5", "mnist"))
     """
     wanted = _identity(convert.config_of(model))
-    metadata, weights = _read(path)
+    metadata, weights = read(path)
     found = _identity_in(path, metadata)
     if found and found != wanted:
         raise BackbonesError(f"{path} holds weights of {_said(found)}, but the model is {_said(wanted)}")
@@ -199,74 +187,3 @@ def _said(identity: dict[str, Any]) -> str:
     known = "{name} with {num_classes} classes and {in_channels} input channels".format(**identity)
     changes = [f"{k}={v}" for k, v in identity.items() if k not in ("name", "num_classes", "in_channels")]
     return ", ".join([known, *changes])
-
-
-def _read(path: str | Path) -> tuple[dict[str, str], convert.State]:
-    """A file's metadata and arrays."""
-    start = _first_bytes(path)
-    # PyTorch writes zip archives, and wrote bare pickles before. The length with which a safetensors file begins may
-    # look like either, but JSON follows it.
-    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
-        return {}, _read_torch(path)
-    weights = {}
-    try:
-        with safe_open(path, framework="np") as file:
-            for key in file.keys():  # noqa: SIM118 (not a dict)
-                if key.endswith(NOT_CARRIED):
-                    continue
-                if (dtype := file.get_slice(key).get_dtype()) not in READABLE:
-                    raise BackbonesError(
-                        f"{path} holds {shown(key)} in {dtype}, not in {' or '.join(READABLE)}"
-                    )
-                weights[key] = file.get_tensor(key)
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, TypeError) as error:
-        raise BackbonesError(
-            f"{path} is not a readable safetensors file: {error}; expected {KINDS}"
-        ) from error
-    return metadata, weights
-
-
-def _first_bytes(path: str | Path) -> bytes:
-    file_path = as_path(path, KINDS)
-    try:
-        with file_path.open("rb") as file:
-            return file.read(9)
-    except FileNotFoundError as error:
-        raise BackbonesError(f"no weights file at {path}; expected {KINDS}") from error
-    except IsADirectoryError as error:
-        raise BackbonesError(f"{path} is a folder; expected {KINDS}") from error
-    except (OSError, ValueError) as error:  # no permission, or a path that none can have
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BackbonesError(f"cannot read {shown(str(path))}: {reason}") from error
-
-
-def _read_torch(path: str | Path) -> convert.State:
-    """A PyTorch checkpoint's arrays, without running code from it."""
-    require_framework("torch")
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            # PyTorch's are on old forms of files, which are read all the same.
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken file makes the reader stumble over
-        raise BackbonesError(
-            f"{path} is not a PyTorch checkpoint that can be read without running code from it "
-            f"({type(error).__name__}); expected {KINDS}"
-        ) from error
-    if not isinstance(content, dict) or not all(isinstance(v, torch.Tensor) for v in content.values()):
-        raise BackbonesError(
-            f"{path} holds no state_dict (names and tensors), but a {_content(content)}; expected {KINDS}"
-        )
-    try:
-        return as_state(content)
-    except BackbonesError as error:
-        raise BackbonesError(f"{path} holds no state_dict: {error}") from error
-
-
-def _content(content: Any) -> str:
-    if isinstance(content, dict):
-        return f"dict of {', '.join(map(shown, list(content)[:3]))}"
-    return type(content).__name__

@@ -30,8 +30,8 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 import backbones
+from backbones.building import FRAMEWORKS
 from backbones.files import write_whole
-from backbones.registry import FRAMEWORKS
 from backbones.training.record import cpu, framework_version
 from backbones.training.report import RECORDS
 

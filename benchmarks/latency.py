@@ -19,8 +19,8 @@ import typer
 from tqdm import tqdm
 
 import backbones
+from backbones.building import FRAMEWORKS
 from backbones.files import write_whole
-from backbones.registry import FRAMEWORKS
 from backbones.training.record import cpu, framework_version
 from backbones.training.report import RECORDS
 from benchmarks.inference import keras_runner, seconds, torch_runner

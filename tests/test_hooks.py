@@ -56,7 +56,7 @@ class Site:
         self.write("mkdocs.yml", yaml.safe_dump(config))
         self.write("docs/index.md", "# Home\n\n## Here\n\n[Notebook](tutorials/lenet/small.ipynb#part-two)\n")
         self.write(
-            "docs/api.md", "# API\n\n::: backbones.registry.create_model\n\n::: backbones.create_model\n"
+            "docs/api.md", "# API\n\n::: backbones.building.create_model\n\n::: backbones.create_model\n"
         )
         for asset in ("extra.css", "logo.svg"):
             self.write(f"docs/assets/{asset}", (ROOT / "docs/assets" / asset).read_text())

@@ -313,7 +313,7 @@ def test_a_safetensors_file_that_begins_as_pytorchs_does_is_none(length, tmp_pat
     missing = length - int.from_bytes(path.read_bytes()[:8], "little")
     save_arrays(convert.state(model), path, metadata={"padding": "a" * missing})
     assert path.read_bytes()[:2] in (b"\x80\x10", b"PK")
-    monkeypatch.setattr(backbones.weights, "_read_torch", None)
+    monkeypatch.setattr(backbones.weight_files, "_read_torch", None)
     backbones.create_model("lenet5", weights=path)
 
 

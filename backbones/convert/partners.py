@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from backbones.building import build, require_framework
 from backbones.convert.models import config_of, precision_of
 from backbones.convert.state import load_state, state
-from backbones.registry import build, require_framework
 
 
 def to_tensorflow(model: Any) -> Any:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backbones.building import build
 from backbones.convert.models import config_of, framework_of
 from backbones.convert.state import State, as_state, load_state, outline
 from backbones.errors import BackbonesError, require_known, shown
-from backbones.registry import build, find_spec, resolve, summarize_spec
+from backbones.registry import find_spec, resolve, summarize_spec
 from backbones.spec import Spec
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")

@@ -101,10 +101,9 @@ class Basic(nn.Module):
         """N x C x H x W -> N x channels x H/stride x W/stride."""
         out = self.relu1(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        if self.plain:
-            return self.relu2(out)
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return self.relu2(out + shortcut)
+        if not self.plain:
+            out += x if self.downsample is None else self.downsample(x)  # in place, as ReLU: no map more
+        return self.relu2(out)
 
 
 class Bottleneck(nn.Module):
@@ -134,10 +133,9 @@ class Bottleneck(nn.Module):
         out = self.relu1(self.bn1(self.conv1(x)))
         out = self.relu2(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        if self.plain:
-            return self.relu3(out)
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return self.relu3(out + shortcut)
+        if not self.plain:
+            out += x if self.downsample is None else self.downsample(x)  # in place, as ReLU: no map more
+        return self.relu3(out)
 
 
 def downsample(spec: ResNetSpec, inputs: int, outputs: int, stride: int) -> nn.Module | None:

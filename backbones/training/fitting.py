@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from backbones.building import create_model
 from backbones.convert.models import framework_of
 from backbones.data import Dataset
 from backbones.errors import BackbonesError
-from backbones.registry import create_model, find_spec
+from backbones.registry import find_spec
 from backbones.spec import Spec
 
 

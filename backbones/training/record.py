@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from backbones.building import FRAMEWORKS
 from backbones.checks import Accuracy, NotNegative, Seed, ZeroOrMore, check_fields
 from backbones.download import SOURCES
 from backbones.errors import BackbonesError, require_known, shown
 from backbones.files import write_whole
-from backbones.registry import FRAMEWORKS, find_spec
+from backbones.registry import find_spec
 from backbones.training.history import History
 from backbones.training.recipe import Recipe
 

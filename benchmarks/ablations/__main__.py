@@ -26,9 +26,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many runs side by side as th
 import typer
 from tqdm import tqdm
 
+from backbones.building import FRAMEWORKS
 from backbones.errors import unknown
 from backbones.files import write_whole
-from backbones.registry import FRAMEWORKS
 from backbones.training.record import commit, cpu, framework_version
 from backbones.training.report import RECORDS
 from benchmarks.ablations.families import QUESTIONS

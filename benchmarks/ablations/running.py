@@ -73,7 +73,7 @@ def start(spec: Spec, framework: str, seed: int) -> Any:
 def build(spec: Spec, framework: str, seed: int) -> Any:
     """A small net, or one of the package's in another size."""
     if not isinstance(spec, SmallNetSpec):
-        return backbones.registry.build(spec, framework, seed)
+        return backbones.building.build(spec, framework, seed)
     if framework == "tensorflow":
         from benchmarks.ablations import tensorflow
 
