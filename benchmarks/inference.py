@@ -41,11 +41,12 @@ MODELS = ("vgg16", "resnet50", "googlenet", "inception_v3")  # as torchvision na
 IN_KERAS = {"vgg16": "VGG16", "resnet50": "ResNet50", "inception_v3": "InceptionV3"}
 
 
-def torch_runner(model, images: np.ndarray) -> Callable[[], None]:
-    """A PyTorch model's answer to these images, N x H x W x C."""
+def torch_runner(model, images: np.ndarray, channels_last: bool = False) -> Callable[[], None]:
+    """A PyTorch model's answer to these images, N x H x W x C; in memory they lie in PyTorch's usual order, or so."""
     import torch
 
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    x = torch.from_numpy(images).permute(0, 3, 1, 2)
+    x = x if channels_last else x.contiguous()
     model.eval()
 
     def run() -> None:
@@ -91,11 +92,17 @@ def seconds(run: Callable[[], object], repeats: int) -> float:
 
 
 def compare_speed(framework: str, name: str, batch: int, turns: int) -> dict[str, Any]:
-    """Images per second of ours and of theirs, which take turns, and the ratio of the two."""
+    """Images per second of ours and of theirs, which take turns, and the ratio of the two.
+
+    In PyTorch also of theirs for images whose channels come last in memory: that much is the order's alone.
+    """
     size = backbones.summary(name).input.height
     images = np.random.default_rng(0).standard_normal((batch, size, size, 3)).astype(np.float32)
     runner = torch_runner if framework == "torch" else keras_runner
-    runs = {whose: runner(build(framework, whose, name), images) for whose in ("ours", "theirs")}
+    models = {whose: build(framework, whose, name) for whose in ("ours", "theirs")}
+    runs = {whose: runner(model, images) for whose, model in models.items()}
+    if framework == "torch":  # ours reorder the images themselves
+        runs["theirs_channels_last"] = torch_runner(models["theirs"], images, channels_last=True)
     times: dict[str, list[float]] = {whose: [] for whose in runs}
     for run in runs.values():
         run()  # the first call compiles

@@ -166,7 +166,7 @@ def step_of_a_hundredth(model):
 
 # Where float32's rounding grows from layer to layer until it opens a ReLU in one framework and not in the other. In
 # float64 these nets agree as all others do.
-ROUGH_IN_FLOAT32 = {"plain56": 1e-2, "resnet152": 1e-2, "inception_v3": 1e-2}
+ROUGH_IN_FLOAT32 = {"plain56": 1e-2, "resnet152": 1e-3, "inception_v3": 1e-3}
 
 
 @every_model

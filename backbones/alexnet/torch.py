@@ -16,6 +16,7 @@ from backbones.alexnet.spec import (
     describe_features,
 )
 from backbones.ledger import features_of
+from backbones.torch_parts import channels_last
 
 
 def build(spec: AlexNetSpec) -> nn.Module:
@@ -84,6 +85,7 @@ class AlexNet(nn.Sequential):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to the last feature map: N x 3 x 227 x 227 -> N x 256 x 6 x 6."""
+        x = channels_last(x)
         for layer in list(self)[: self.split]:
             x = layer(x)
         return x
@@ -93,3 +95,7 @@ class AlexNet(nn.Sequential):
         for layer in list(self)[self.split :]:
             x = layer(x)
         return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images to logits: N x 3 x 227 x 227 -> N x 1000."""
+        return self.forward_head(self.forward_features(x))

@@ -21,6 +21,7 @@ from backbones.inception.spec import (
 )
 from backbones.inception.spec_v3 import InceptionV3Spec
 from backbones.inception.torch_v3 import InceptionV3
+from backbones.torch_parts import channels_last
 
 
 def build(spec: GoogLeNetSpec | InceptionV3Spec) -> nn.Module:
@@ -91,7 +92,7 @@ class GoogLeNet(nn.Module):
 
     def _features_and_heads(self, x: Tensor, with_heads: bool) -> tuple[Tensor, list[Tensor]]:
         heads = []
-        x = self.stem(x)
+        x = self.stem(channels_last(x))
         for block in self.spec.blocks:
             x = self.get_submodule(block.name)(x)
             if with_heads and block.name in self.spec.heads:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from backbones.inception import blocks_v3 as table
 from backbones.inception.spec_v3 import EPSILON, HEAD, INCEPTION_V3, InceptionV3Spec
+from backbones.torch_parts import channels_last
 
 
 class InceptionV3(nn.Module):
@@ -75,7 +76,7 @@ class InceptionV3(nn.Module):
         return (logits, *heads) if heads else logits
 
     def _features_and_heads(self, x: Tensor, with_heads: bool) -> tuple[Tensor, list[Tensor]]:
-        heads = []
+        x, heads = channels_last(x), []
         pools = iter((self.maxpool1, self.maxpool2))
         for conv in self.spec.stem:
             x = self.get_submodule(conv.name)(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from backbones.ledger import features_of
+from backbones.torch_parts import channels_last
 from backbones.vgg.spec import KERNEL, POOL, VGG16, VGGSpec, describe_features
 
 
@@ -64,6 +65,7 @@ class VGG(nn.Sequential):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to the last feature map: N x 3 x 224 x 224 -> N x 512 x 7 x 7."""
+        x = channels_last(x)
         for layer in list(self)[: self.split]:
             x = layer(x)
         return x
@@ -73,3 +75,7 @@ class VGG(nn.Sequential):
         for layer in list(self)[self.split :]:
             x = layer(x)
         return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images to logits: N x 3 x 224 x 224 -> N x 1000."""
+        return self.forward_head(self.forward_features(x))
