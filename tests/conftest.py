@@ -8,6 +8,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # two workers share two cores
 import backbones  # isort: skip  (before TensorFlow: it sets how TensorFlow computes)
 
 import contextlib
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ import torch
 import torch.nn.functional as F
 
 from backbones import convert, data
-from backbones.registry import find_spec
+from backbones.registry import find_spec, resolve
+from backbones.training import Recipe
 from backbones.training.record import peak_memory
 
 torch.set_num_threads(1)
@@ -28,6 +30,10 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 
 MODELS = backbones.list_models()
 FRAMEWORKS = ["torch", "tensorflow"]
+SHORT = Recipe(epochs=3, batch_size=32, learning_rate=3e-3)  # enough for `tiny`, below
+
+every_model = pytest.mark.parametrize("name", MODELS)
+both = pytest.mark.parametrize("framework", FRAMEWORKS)
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +125,24 @@ def thin(name):
         return {**small(name), **special[name](find_spec(name)[1]), "num_classes": 10}
     width = {} if name.endswith("_mini") else WIDTHS.get(_kind(name), {})
     return {**small(name), **width, **({} if name == "lenet5_1998" else {"num_classes": 10})}
+
+
+def on_meta(name, **options):
+    """A PyTorch model at full size whose weights take no memory."""
+    family, _ = find_spec(name)
+    with torch.device("meta"):
+        return importlib.import_module(f"backbones.{family}.torch").build(resolve(name, **options))
+
+
+def shapes_given(model, spec):
+    """Module name -> shape it gives for one image, in the order of the calls; heads that only train included."""
+    given = {}
+    for name, module in model.named_modules():
+        module.register_forward_hook(
+            lambda m, i, out, name=name: given.update({name: out.shape} if torch.is_tensor(out) else {})
+        )
+    model.train()(torch.empty(2, spec.in_channels, spec.input_size, spec.input_size, device="meta"))
+    return given
 
 
 def stir(model, rng):

@@ -6,7 +6,7 @@ import json
 from statistics import mean, stdev
 from typing import Any
 
-from evidence import inline, kept, scientific
+from drawing import inline, kept, scientific
 from tabulate import tabulate
 
 from backbones.training.report import FRAMEWORK_LABELS, RECORDS

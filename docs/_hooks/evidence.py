@@ -1,23 +1,17 @@
-"""What the pages draw from the records of runs: tables, curves and verdicts."""
+"""What the pages draw from the records of runs: tables, curves, verdicts and comparing words."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Callable
-from functools import cache, wraps
-from html import escape
-from pathlib import Path
+from functools import cache
 from statistics import mean
-from typing import TYPE_CHECKING
 
+from drawing import inline, kept
 from tabulate import tabulate
 
 from backbones.training import report
 from backbones.training.history import History
 from backbones.training.recipe import recipe_for
-from backbones.training.record import REPOSITORY, Record
+from backbones.training.record import Record
 from backbones.training.report import (
     DATASET_LABELS,
     FRAMEWORK_LABELS,
@@ -28,33 +22,6 @@ from backbones.training.report import (
     of_own_recipe,
 )
 from backbones.weights import SHIPPED
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-DRAWN = REPOSITORY / ".cache" / "drawn"
-
-
-def kept(draw: Callable[..., str]) -> Callable[..., str]:
-    """Keep what takes long to draw on disk, for as long as nothing it depends on changes.
-
-    That spares a server that starts the import of the plotting and the statistics library.
-    """
-
-    @wraps(draw)
-    def drawn(*args: object) -> str:
-        code = [REPOSITORY / "backbones" / "figures.py", *Path(__file__).parent.glob("*.py")]
-        sources = [*RECORDS.parent.rglob("*.json"), *code]
-        digest = hashlib.sha256(repr((draw.__name__, args)).encode())
-        for path in sorted(sources):
-            digest.update(path.read_bytes())
-        file = DRAWN / digest.hexdigest()
-        if not file.exists():
-            DRAWN.mkdir(parents=True, exist_ok=True)
-            file.write_text(draw(*args), encoding="utf-8")
-        return file.read_text(encoding="utf-8")
-
-    return drawn
 
 
 def groups() -> Groups:
@@ -294,58 +261,3 @@ def best(dataset: str, *models: str) -> str:
         worst = min(v for (m, d, f, _), v in found.items() if m in models and (d, f) == (data, framework))
         assert worst > reached, f"{model} reaches {reached:.2%} in {framework}, one of {models} {worst:.2%}"
     return "best"
-
-
-def inline(figure: Figure, alt: str) -> str:
-    """A figure as an SVG element in the page's ink, whose ids no other figure on the page has."""
-    from backbones import figures
-
-    svg = figures.to_svg(figure)
-    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{own}-", svg)
-    svg = svg.replace("#000000", "currentColor")
-    opened = svg.replace("<svg", f'<svg fill="currentColor" role="img" aria-label="{escape(alt)}"', 1)
-    return f'<figure class="plot">{opened}</figure>'
-
-
-@cache
-def _walks() -> dict[tuple[str, str, int], dict]:
-    walks = json.loads((RECORDS.parent / "lockstep.json").read_text())
-    return {(walk["model"], walk["precision"], walk["slower"]): walk for walk in walks}
-
-
-def apart(model: str, precision: str, slower: int = 1, first: int | None = None) -> str:
-    """The largest difference of the frameworks' losses in lockstep, of all steps or the first few."""
-    walk = _walks()[model, precision, slower]
-    pairs = list(zip(walk["torch"], walk["tensorflow"], strict=True))[:first]
-    return scientific(max(abs(a - b) for a, b in pairs))
-
-
-def scientific(value: float) -> str:
-    """A small number as a page writes it."""
-    digits, power = f"{value:.1e}".split("e")
-    return rf"${digits} \cdot 10^{{{int(power)}}}$"
-
-
-@kept
-def lockstep(model: str) -> str:
-    """How the frameworks' losses part, step by step, in every way that was tried."""
-    from backbones import figures
-
-    labels = {
-        f"{precision}" + (f", a {slower}th of the rate" if slower > 1 else ""): (
-            walk["torch"],
-            walk["tensorflow"],
-        )
-        for (name, precision, slower), walk in _walks().items()
-        if name == model
-    }
-    most = (
-        f"{label}, {max(abs(a - b) for a, b in zip(*runs, strict=True)):.1e}"
-        for label, runs in labels.items()
-    )
-    alt = (
-        f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps. "
-        f"The largest of each line: {'; '.join(most)}."
-    )
-    return inline(figures.differences(labels), alt)

@@ -20,11 +20,9 @@ from address import repository_address
 from evidence import (
     above,
     accuracy,
-    apart,
     best,
     curves,
     higher,
-    lockstep,
     reached,
     results,
     results_table,
@@ -38,6 +36,7 @@ from evidence import (
     verdict,
 )
 from interview import Asker, question_count, topics
+from lockstep import apart, lockstep
 from tabulate import tabulate
 
 import backbones

@@ -9,7 +9,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from evidence import groups, inline, kept
+from drawing import inline, kept
+from evidence import groups
 from tabulate import tabulate
 
 import backbones

@@ -1,0 +1,120 @@
+"""Models in use: the features they give, Keras files read elsewhere, and the benchmark of their speed."""
+
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import both, every_model, images_for, on_meta, stir, thin, to_torch
+
+import backbones
+from backbones.registry import find_spec
+from benchmarks import inference
+
+
+@every_model
+def test_head_after_features_is_the_whole(name, rng):
+    model = backbones.create_model(name, framework="torch", seed=0, **thin(name)).eval()
+    x = to_torch(images_for(model, 2, rng))
+    assert torch.equal(model.forward_head(model.forward_features(x)), model(x))
+
+
+@every_model
+@both
+def test_named_features_are_what_the_ledger_says(name, framework, rng):
+    model = backbones.create_model(name, framework=framework, seed=0, **thin(name))
+    images = images_for(model, 1, rng)
+    features = backbones.summary(name, **thin(name)).features
+    if framework == "torch":
+        model.eval()
+    given = backbones.feature_extractor(model)(to_torch(images) if framework == "torch" else images)
+    assert list(given) == [feature.name for feature in features]
+    for feature in features:
+        channels, height, width = feature.map.shape
+        expected = (1, channels, height, width) if framework == "torch" else (1, height, width, channels)
+        assert tuple(given[feature.name].shape) == expected, feature.name
+    with pytest.raises(backbones.BackbonesError, match="unknown feature of"):
+        backbones.feature_extractor(model, ["nothing"])
+
+
+@every_model
+def test_a_features_stride_is_the_distance_of_its_values(name):
+    """So that 256 more rows of input, a multiple of every stride, give 256 / stride more rows of the map."""
+    spec, model, heights = find_spec(name)[1], on_meta(name).eval(), {}
+    for key, module in model.named_modules():
+        hook = lambda m, i, out, key=key: heights.setdefault(key, []).append(out.shape[2])  # noqa: E731
+        module.register_forward_hook(hook)
+    for side in (spec.input_size, spec.input_size + 256):
+        model.forward_features(torch.empty(1, spec.in_channels, side, side, device="meta"))
+    for feature in backbones.summary(name).features:
+        before, after = heights[feature.layer]
+        assert after - before == 256 / feature.map.stride, feature.name
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_features_leave_the_auxiliary_heads_out(name):
+    """In training, too, where only the whole net runs them."""
+    spec, model, ran = find_spec(name)[1], on_meta(name).train(), []
+    for key, module in model.named_children():
+        if key.startswith("aux"):
+            module.register_forward_hook(lambda m, i, out, key=key: ran.append(key))
+    images = torch.empty(2, spec.in_channels, spec.input_size, spec.input_size, device="meta")
+    model.forward_features(images)
+    assert not ran
+    outputs = model(images)
+    assert len(ran) == len(outputs) - 1 > 0
+
+
+# What a process does that has only the files: the net, the images and, in the end, the logits.
+LOAD = """
+import importlib, sys
+import keras, numpy as np
+for family, name in (given.split(":") for given in sys.argv[1:]):
+    importlib.import_module(f"backbones.{family}.tensorflow")
+    model = keras.models.load_model(f"{name}.keras")
+    np.save(f"{name}.npy", model(np.load(f"{name}_images.npy")))
+    assert getattr(model, "auxiliary_weight", 0.1) == 0.1  # as it was given to the one net that has heads
+"""
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's own, in `save`
+def test_keras_files_are_read_elsewhere(tmp_path, rng):
+    """One net for each class of our own."""
+    one_head = {"blocks": thin("googlenet")["blocks"][:3], "auxiliary_weight": 0.1}
+    options = {"lenet5_1998": {}, "alexnet": {}, "googlenet": one_head, "resnet20": {"blocks": (1, 1, 1)}}
+    logits = {}
+    for name, changes in options.items():
+        model = backbones.create_model(name, "tensorflow", seed=0, **{**thin(name), **changes})
+        stir(model, rng)
+        model.save(tmp_path / f"{name}.keras")
+        images = images_for(model, 2, rng)
+        np.save(tmp_path / f"{name}_images.npy", images)
+        logits[name] = np.asarray(model(images))
+    nets = [f"{find_spec(name)[0]}:{name}" for name in options]
+    subprocess.run([sys.executable, "-c", LOAD, *nets], cwd=tmp_path, check=True)
+    for name, expected in logits.items():
+        atol = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), expected, rtol=0, atol=atol)
+
+
+def test_the_inference_benchmark_records_what_it_measured(monkeypatch, tmp_path):
+    """Two images in half a second against two in a quarter: the ratio is of speeds, ours to theirs."""
+    times = itertools.chain([0.5, 0.25], itertools.repeat(0.001))
+    monkeypatch.setattr(inference, "seconds", lambda run, repeats: next(times))
+    monkeypatch.setattr(inference, "RESULT", tmp_path / "inference.json")
+    monkeypatch.setattr(inference, "MODELS", ("resnet20",))
+    monkeypatch.setattr(inference, "available", lambda framework, name: framework == "tensorflow")
+    monkeypatch.setattr(
+        inference, "build", lambda framework, whose, name: backbones.create_model(name, framework)
+    )
+    monkeypatch.setattr(inference, "compare_building", lambda framework, name: {"net": name})
+    inference.main(turns=1, batches=[2])
+    record = json.loads(inference.RESULT.read_text())
+    case = {"framework": "tensorflow", "net": "resnet20", "batch": 2}
+    assert record["images_per_second"] == [{**case, "ours": 4, "theirs": 8, "ratio": 0.5}]
+    assert record["building"] == [{"net": "resnet20"}]
+    assert record["slowest_summary"]["seconds"] == 0.001
+    assert {"cpu", "versions", "turns"} < set(record)

@@ -1,0 +1,132 @@
+"""A run gives the same again: after a kill, after a full disk, and from the same seed."""
+
+import errno
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import FRAMEWORKS, SHORT, both
+from safetensors.numpy import load_file
+
+import backbones
+from backbones import convert
+from backbones.training import fit
+from backbones.training import run as training_run
+
+
+def thin_vgg(framework, **options):
+    """Has dropout, whose random state counts."""
+    return backbones.create_model("vgg_mini", framework, channels=(4, 8, 16), **options)
+
+
+@both
+def test_the_same_weights_and_the_same_seed_give_the_same_run(framework, tiny):
+    part = tiny.part(train=160, validation=10)
+    weights = convert.state(thin_vgg(framework, seed=0))
+
+    def loss(seed):
+        model = thin_vgg(framework)
+        convert.load_state(model, weights)
+        return fit(model, part, replace(SHORT, epochs=1, seed=seed), progress=False).epochs[0].train_loss
+
+    first, again, other = map(loss, (1, 1, 2))
+    assert first == pytest.approx(again, rel=1e-5)
+    assert first != pytest.approx(other, rel=1e-3)
+
+
+KILLED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from pathlib import Path
+sys.path.insert(0, "tests")
+from conftest import make_tiny
+import backbones
+from backbones.training import Recipe, fit
+
+framework, folder = sys.argv[1], Path(sys.argv[2])
+# Has dropout, whose random state counts, and BatchNorm, whose statistics do.
+model = backbones.create_model("vgg_mini", framework, seed=0, channels=(4, 8, 16))
+recipe = Recipe(epochs=4, batch_size=64, learning_rate=1e-3, label_smoothing=0.1)
+fit(model, make_tiny(), recipe, checkpoint=folder / "checkpoint.safetensors")
+backbones.save_weights(model, folder / "weights.safetensors")
+"""
+
+
+@both
+def test_a_killed_run_goes_on_to_the_same_weights(framework, tmp_path):
+    """Killed by the system at any moment, then started again: bit for bit what an unbroken run gives."""
+    command = [sys.executable, "-c", KILLED, framework]
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    subprocess.run([*command, str(straight)], check=True, capture_output=True)
+    process = subprocess.Popen([*command, str(broken)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    process.stdout.readline()  # the first epoch's line: its checkpoint is written, the second epoch runs
+    time.sleep(0.2)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert (broken / "checkpoint.safetensors").exists()
+    again = subprocess.run([*command, str(broken)], check=True, capture_output=True, text=True)
+    assert "epoch   1" not in again.stdout
+    expected, got = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
+    for key, value in expected.items():
+        np.testing.assert_array_equal(got[key], value, err_msg=key)
+
+
+@both
+def test_a_checkpoint_of_another_run_is_refused(framework, tiny, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    once = replace(SHORT, epochs=1)
+    fit(thin_vgg(framework), tiny, once, progress=False, checkpoint=str(path))
+    part = tiny.part(train=320, validation=160)
+    other = FRAMEWORKS[framework == "torch"]
+    for model, dataset, recipe, said in (
+        (thin_vgg(framework), tiny, replace(once, learning_rate=0.5), "its learning_rate is 0.003, not 0.5"),
+        (backbones.create_model("lenet5", framework), tiny, once, "its model is 'vgg_mini', not 'lenet5'"),
+        (thin_vgg(framework, dropout=0.1), tiny, once, "its dropout is 0.5, not 0.1"),
+        (thin_vgg(framework), part, once, "its number of training images is 640, not 320"),
+        (thin_vgg(other), tiny, once, "state of another framework or of another net"),
+    ):
+        with pytest.raises(backbones.BackbonesError, match=said):
+            fit(model, dataset, recipe, checkpoint=path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(backbones.BackbonesError, match="is not a checkpoint of a training run"):
+        fit(thin_vgg(framework), tiny, once, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "expected the path of a checkpoint, not ''"),
+        (3, "expected the path of a checkpoint, not 3"),
+        ("a\0b", r"expected the path of a checkpoint, not 'a\\x00b'"),
+        ("a" * 300, "is not a checkpoint of a training run: .*File name too long"),
+    ],
+)
+def test_a_path_that_none_can_have_is_refused_before_training(path, said, tiny):
+    with pytest.raises(backbones.BackbonesError, match=said):
+        fit(backbones.create_model("lenet5"), tiny, SHORT, checkpoint=path)
+
+
+@both
+def test_a_full_disk_loses_no_earlier_checkpoint(framework, tiny, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.safetensors"
+    whole = training_run.save_file
+
+    def fail_later(arrays, part, metadata):
+        if path.exists():
+            part.write_bytes(b"half a checkpo")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(arrays, part, metadata)
+
+    monkeypatch.setattr(training_run, "save_file", fail_later)
+    with pytest.raises(backbones.BackbonesError, match=r"cannot write .*checkpoint.*: No space left"):
+        fit(backbones.create_model("lenet5", framework, seed=0), tiny, SHORT, progress=False, checkpoint=path)
+    monkeypatch.undo()
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    model = backbones.create_model("lenet5", framework, seed=0)
+    assert len(fit(model, tiny, SHORT, progress=False, checkpoint=path).epochs) == 3

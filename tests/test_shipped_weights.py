@@ -1,0 +1,59 @@
+"""The weights that come with the package: as accurate as recorded, and found by name."""
+
+import numpy as np
+import pytest
+from conftest import both
+
+import backbones
+from backbones import convert, data
+from backbones.training import evaluate, recipe_for
+from backbones.training.record import Record
+from backbones.training.report import RECORDS
+from backbones.weights import SHIPPED
+
+SHIPPED_NETS = [path.stem.split("-", 1) for path in sorted(SHIPPED.glob("*.safetensors"))]
+
+
+@pytest.mark.parametrize(("name", "dataset"), SHIPPED_NETS)
+@both
+def test_shipped_weights_reach_their_recorded_accuracy(name, dataset, framework):
+    """The weights are those of the PyTorch run with seed 0; whole test set, both frameworks, within 0.02 points."""
+    epochs = recipe_for(name, dataset).epochs
+    record = Record.load(RECORDS / f"{name}-{dataset}-torch-{epochs}-epochs-seed-0.json")
+    model = backbones.create_model(name, framework, weights=dataset)
+    result = evaluate(model, data.load(dataset), "test")
+    assert result.accuracy == pytest.approx(record.test_accuracy, abs=2e-4)
+
+
+def test_shipped_weights_are_few_and_named(tmp_path):
+    assert SHIPPED_NETS
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 12e6
+    with pytest.raises(backbones.BackbonesError, match="did you mean 'lenet5'"):
+        backbones.create_model("lenet", weights="mnist")
+
+
+@both
+@pytest.mark.parametrize(
+    ("name", "dataset", "there"),
+    [
+        ("lenet5", "fashion_mnist", "did you mean 'fashion-mnist'? known: fashion-mnist, mnist"),
+        ("lenet5", "imagenet", "known: fashion-mnist, mnist"),
+        ("vgg_mini", "mnist", "did you mean 'fashion-mnist'? known: fashion-mnist"),
+        ("vgg16", "IMAGENET1K_V1", "there are none of this net, but alexnet_mini-fashion-mnist, "),
+    ],
+)
+def test_a_data_set_without_weights_is_answered_with_those_that_have_some(framework, name, dataset, there):
+    with pytest.raises(backbones.BackbonesError) as error:
+        backbones.create_model(name, framework, weights=dataset)
+    said = f"no weights of {name} trained on {dataset} come with this package; {there}"
+    assert str(error.value).startswith(said)
+    assert str(error.value).endswith("the path of a file will do, too")
+
+
+def test_a_word_that_is_a_files_is_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    backbones.save_weights(backbones.create_model("lenet5", seed=1), "imagenet")
+    assert np.array_equal(
+        convert.state(backbones.create_model("lenet5", weights="imagenet"))["fc3.weight"],
+        convert.state(backbones.create_model("lenet5", seed=1))["fc3.weight"],
+    )
