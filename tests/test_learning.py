@@ -172,7 +172,7 @@ RATES = {"alexnet": 1e-3, "alexnet_owt": 1e-3, "googlenet": 1e-3, "plain56": 1e-
 @both
 def test_a_tiny_batch_can_be_learned_by_heart(name, framework, rng):
     left, right = without_dropout(*make_pair(name, **thin(name)))
-    images, labels = images_for(left, 8, rng), np.arange(8)
+    images, labels = images_for(left, 4, rng), np.arange(4)
     rate = RATES.get(name, 3e-3)
     steps = torch_steps if framework == "torch" else keras_steps
     model = left if framework == "torch" else right
