@@ -164,8 +164,8 @@ def keras_steps(model, images, labels, rate):
         yield tf.argmax(logits_of(outputs), 1).numpy()
 
 
-# Three diverge at the others' rate; the last would take more than a hundred steps at it.
-RATES = {"alexnet": 1e-3, "alexnet_owt": 1e-3, "googlenet": 1e-3, "plain56": 1e-2}
+# Three diverge at the others' rate; the last needs more steps at it.
+RATES = {"alexnet": 1e-3, "alexnet_owt": 1e-3, "googlenet": 1e-3, "plain56": 5e-3}
 
 
 @every_model
