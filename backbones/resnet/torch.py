@@ -63,7 +63,8 @@ class ResNet(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images to the last feature map: N x 3 x 224 x 224 -> N x 2048 x 7 x 7."""
-        x = channels_last(x)
+        if len(x) > 1:  # for one image, bringing the weights into that order costs what it gains
+            x = channels_last(x)
         x = self.relu1(self.bn1(self.conv1(x)))  # N x 64 x 112 x 112
         if self.pool1 is not None:
             x = self.pool1(x)  # N x 64 x 56 x 56
