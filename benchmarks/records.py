@@ -28,6 +28,7 @@ import backbones
 from backbones import data
 from backbones.training import model_for, recipe_for
 from backbones.training.report import RECORDS, load_records, of_own_recipe, results_table
+from backbones.training.run_folder import RunFolder
 from backbones.weights import SHIPPED
 
 README = Path("README.md")
@@ -52,6 +53,11 @@ class Run:
             RECORDS
             / f"{self.model}-{self.dataset}-{self.framework}-{self.epochs}-epochs-seed-{self.seed}.json"
         )
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it runs."""
+        return RunFolder(UNFINISHED / self.path.stem)
 
 
 def _runs(model: str, dataset: str, seeds: int) -> list[Run]:
@@ -90,19 +96,19 @@ def main(
 
 def record(run: Run, free: queue.SimpleQueue[int]) -> None:
     """Train, unless that was done and only the record is not kept yet, and keep the record."""
-    folder = UNFINISHED / run.path.stem
-    if not (folder / "record.json").exists():
-        train(run, folder, free)
+    if not run.folder.record.exists():
+        train(run, free)
     run.path.parent.mkdir(parents=True, exist_ok=True)
     # Not a copy: where a record was deleted to be made anew, no old one must stand in for it.
-    shutil.move(folder / "record.json", run.path)
+    shutil.move(run.folder.record, run.path)
 
 
-def train(run: Run, folder: Path, free: queue.SimpleQueue[int]) -> None:
+def train(run: Run, free: queue.SimpleQueue[int]) -> None:
     """Train with the command line that readers use, on one core.
 
     Both frameworks start from the same weights of a seed: those that PyTorch draws.
     """
+    folder = run.folder.path
     start = folder / "start.safetensors"
     if not start.exists():
         model = model_for(data.load(run.dataset), run.model, "torch", seed=run.seed)
@@ -126,7 +132,7 @@ def train(run: Run, folder: Path, free: queue.SimpleQueue[int]) -> None:
 
 def ship(run: Run) -> None:
     """Put the weights of PyTorch's first seed into the package: settled before any run, so that none is picked."""
-    weights = UNFINISHED / run.path.stem / "weights.safetensors"
+    weights = run.folder.weights
     if run.framework == "torch" and run.seed == 0 and weights.exists():
         SHIPPED.mkdir(exist_ok=True)
         shutil.copy(weights, SHIPPED / f"{run.model}-{run.dataset}.safetensors")
