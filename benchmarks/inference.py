@@ -42,7 +42,7 @@ IN_KERAS = {"vgg16": "VGG16", "resnet50": "ResNet50", "inception_v3": "Inception
 
 
 def torch_runner(model, images: np.ndarray, channels_last: bool = False) -> Callable[[], None]:
-    """A PyTorch model's answer to these images, N x H x W x C; in memory they lie in PyTorch's usual order, or so."""
+    """A PyTorch model's answer to images, N x H x W x C, put into PyTorch's usual order in memory or left in this."""
     import torch
 
     x = torch.from_numpy(images).permute(0, 3, 1, 2)
