@@ -72,7 +72,6 @@ SIDES = {"alexnet": 67, "alexnet_owt": 64, "googlenet": 96, "vgg": 32, "resnet":
 
 # Fewer maps and units, where a test trains a net and its width does not matter.
 WIDTHS = {
-    "alexnet": {"hidden": (32, 32), "init_std": 0.05},  # fewer inputs: the same signal needs larger weights
     "vgg": {"channels": (8, 8, 16, 16, 16), "hidden": (32, 32)},
     "resnet": {"channels": (8, 8, 16, 16)},
     "small": {"channels": (4, 8, 16)},
@@ -100,6 +99,15 @@ def _thin_conv(conv):
     return replace(conv, channels=conv.channels // 8)
 
 
+def _thin_alexnet(spec):
+    convs = tuple(replace(conv, channels=conv.channels // 4) for conv in spec.convs)
+    return {
+        "convs": convs,
+        "hidden": (32, 32),
+        "init_std": 0.1,
+    }  # fewer inputs: the same signal wants larger weights
+
+
 def _thin_googlenet(spec):
     maps = ("conv1", "reduce3", "conv3", "reduce5", "conv5", "project")
     blocks = (replace(b, **{field: getattr(b, field) // 4 for field in maps}) for b in spec.blocks)
@@ -120,7 +128,12 @@ def _thin_inception_v3(spec):
 
 def thin(name):
     """What makes a net's images and its layers small."""
-    special = {"googlenet": _thin_googlenet, "inception_v3": _thin_inception_v3}
+    special = {
+        "alexnet": _thin_alexnet,
+        "alexnet_owt": _thin_alexnet,
+        "googlenet": _thin_googlenet,
+        "inception_v3": _thin_inception_v3,
+    }
     if name in special:
         return {**small(name), **special[name](find_spec(name)[1]), "num_classes": 10}
     width = {} if name.endswith("_mini") else WIDTHS.get(_kind(name), {})
@@ -182,15 +195,17 @@ def to_torch(images):
     return torch.tensor(images).permute(0, 3, 1, 2)
 
 
-def without_dropout(left, right):
-    """Both models with dropout off, in training mode, too: the two draw other numbers."""
-    for module in left.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    for layer in right.layers:
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0
-    return left, right
+def without_dropout(model):
+    """The model with dropout off, in training mode, too: the frameworks draw other numbers."""
+    if isinstance(model, torch.nn.Module):
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    else:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+    return model
 
 
 def torch_loss(model, outputs, labels):

@@ -5,20 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from conftest import both, every_model, images_for, make_pair, thin
+from conftest import both, images_for, make_pair, thin
 from keras import layers
 from torch import nn
 
 import backbones
 from backbones import convert
-
-
-@every_model
-def test_named_features_are_compared_by_default(name, rng):
-    left, right = make_pair(name, **thin(name))
-    features = backbones.summary(name).features
-    rows = convert.compare(left, right, images_for(left, 1, rng)).rows
-    assert [row.layer for row in rows] == [*(feature.layer for feature in features), "logits"]
 
 
 def test_a_comparison_names_the_features(rng):

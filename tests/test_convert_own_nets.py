@@ -206,17 +206,21 @@ def test_a_sequential_model_that_was_built_by_a_call_shows_its_layers():
 
 
 def test_flatten_is_known_by_its_kind(rng):
-    """Whatever it is called: its features are in another order in Keras, by design."""
-    left = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 4))
+    """Whatever it is called: its features are in another order in Keras, by design, and so are those behind it."""
+    left = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Tanh(), nn.Dropout(), nn.Linear(36, 4)
+    )
     start = keras.Input((6, 5, 2))
     steps = [
         layers.Conv2D(3, 3, name="0"),
         layers.ReLU(name="1"),
         layers.Flatten(name="2"),
-        layers.Dense(4, name="3"),
+        layers.Activation("tanh", name="3"),
+        layers.Dropout(0.5, name="4"),
+        layers.Dense(4, name="5"),
     ]
     right = keras.Sequential([start, *steps])
     convert.copy_weights(left, right)
     found = convert.compare(left, right, rng.standard_normal((2, 6, 5, 2)).astype(np.float32))
-    assert [row.layer for row in found.rows] == ["0", "1", "3", "logits"]
+    assert [row.layer for row in found.rows] == ["0", "1", "5", "logits"]
     assert found.largest < 1e-5

@@ -71,7 +71,7 @@ def test_a_model_learns_what_can_be_learned(name, framework, tiny):
 
 def test_auxiliary_heads_count_in_both_loops(rng):
     """What each loop minimises is the main head's loss plus 0.3 of each other head's."""
-    left, right = without_dropout(*make_pair("googlenet", **thin("googlenet")))
+    left, right = map(without_dropout, make_pair("googlenet", **thin("googlenet")))
     images, labels = images_for(left, 4, rng), rng.integers(0, 10, 4)
     expected = float(torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).detach())
     assert len(left(to_torch(images))) == 3

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from backbones.convert.checks import check_images, check_names
+from backbones.convert.entries import flattened
 from backbones.convert.models import evaluating, framework_of
 from backbones.convert.state import State
 from backbones.errors import BackbonesError
@@ -170,8 +171,9 @@ def compare(
         keras_model: A `keras.Model` with the same layer names.
         images: N x H x W x C, normalised, in the precision of both models' weights: float32 or float64.
         layers: The layers to compare. If None, those that give the named features of a model that
-            `create_model` built; of other models, all that the two have in common, but for `Flatten`: the two
-            frameworks flatten in another order, by design.
+            `create_model` built; of other models, all that the two have in common, but for `Flatten` and what
+            keeps its order, such as an activation behind it: the two frameworks flatten in another order, by
+            design.
 
     Returns:
         One row for each of these layers, in the order of PyTorch's forward pass, and one for the logits.
@@ -194,8 +196,8 @@ def compare(
         raise BackbonesError("the two models have no layer name in common")
     features = _features(torch_model)
     if layers is None:
-        flat = _flattening(torch_model) | _flattening(keras_model)
-        wanted = list(features) or [name for name in common if name not in flat]
+        reordered = _reordered(keras_model)
+        wanted = list(features) or [name for name in common if name not in reordered]
     else:
         wanted = check_names("layer of both models", layers, [*common, "logits"])
     features = features or _features(keras_model)
@@ -203,15 +205,18 @@ def compare(
     return Comparison(tuple(_difference(n, left[n], right[n], features.get(n, "")) for n in names))
 
 
-def _flattening(model: Any) -> set[str]:
-    """The names of the layers that are a `Flatten`."""
-    if framework_of(model) == "torch":
-        from torch import nn
+def _reordered(keras_model: Any) -> set[str]:
+    """The names of the layers that give features in another order than in PyTorch, or in one that is not known."""
+    import keras
 
-        return {name for name, module in model.named_modules() if isinstance(module, nn.Flatten)}
-    from keras import layers
+    def other_order(tensor: Any) -> bool:
+        try:
+            return flattened(tensor) is not None
+        except BackbonesError:
+            return True
 
-    return {layer.name for layer in model.layers if isinstance(layer, layers.Flatten)}
+    given = {layer.name: keras.tree.flatten(getattr(layer, "output", [])) for layer in keras_model.layers}
+    return {name for name, tensors in given.items() if any(map(other_order, tensors))}
 
 
 def _features(model: Any) -> dict[str, str]:

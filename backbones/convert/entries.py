@@ -96,7 +96,7 @@ def _check_layer(layer: Any) -> None:
         )
     if not names or isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
         return
-    if any(_flattened(tensor) for tensor in keras.tree.flatten(getattr(layer, "input", []))):
+    if any(flattened(tensor) for tensor in keras.tree.flatten(getattr(layer, "input", []))):
         raise BackbonesError(f"{_said(layer)} follows a Flatten; of layers with weights, only Dense may")
 
 
@@ -142,7 +142,7 @@ def _layouts(layer: Any, variable: Any) -> tuple[Callable, Callable]:
         raise BackbonesError(f"{_said(layer)}: only in a functional or Sequential model is its input known")
     inputs, units = variable.shape
     calls = [node.arguments.keras_tensors[0] for node in layer._inbound_nodes]
-    shapes = [_flattened(tensor) or (1, 1, inputs) for tensor in calls]
+    shapes = [flattened(tensor) or (1, 1, inputs) for tensor in calls]
     if len({(height * width, channels) for height, width, channels in shapes}) > 1:
         raise BackbonesError(f"{_said(layer)} takes features in several orders, of which PyTorch knows none")
     height, width, channels = shapes[0]
@@ -152,7 +152,7 @@ def _layouts(layer: Any, variable: Any) -> tuple[Callable, Callable]:
     )
 
 
-def _flattened(tensor: Any) -> tuple[int, int, int] | None:
+def flattened(tensor: Any) -> tuple[int, int, int] | None:
     """The H x W x C that a Flatten made a tensor N x features from, if one did.
 
     Raises:
@@ -167,10 +167,10 @@ def _flattened(tensor: Any) -> tuple[int, int, int] | None:
     if isinstance(step, layers.GlobalAveragePooling2D | layers.GlobalMaxPooling2D):
         return None
     inputs = keras.tree.flatten(step.input)
-    if all(_is_vector(x) or (len(x.shape) == 2 and not _flattened(x)) for x in inputs):
+    if all(_is_vector(x) or (len(x.shape) == 2 and not flattened(x)) for x in inputs):
         return None
     if len(inputs) == 1 and inputs[0].shape == tensor.shape:  # an activation, Dropout
-        return _flattened(inputs[0])
+        return flattened(inputs[0])
     if isinstance(step, layers.Flatten) and len(inputs[0].shape) == 4 and step.data_format == "channels_last":
         return inputs[0].shape[1:]
     raise BackbonesError(
