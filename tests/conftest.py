@@ -9,8 +9,10 @@ import backbones  # isort: skip  (before TensorFlow: it sets how TensorFlow comp
 
 import contextlib
 import importlib
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
@@ -140,6 +142,22 @@ def thin(name):
     return {**small(name), **width, **({} if name == "lenet5_1998" else {"num_classes": 10})}
 
 
+@pytest.fixture(scope="session", params=itertools.product(MODELS, FRAMEWORKS), ids="-".join)
+def built(request):
+    """A thin net and the weights it started with."""
+    name, framework = request.param
+    model = backbones.create_model(name, framework, seed=0, **thin(name))
+    return model, convert.state(model)
+
+
+@pytest.fixture
+def model(built):
+    """Every registered net in each framework, thin. To build one takes long; each test finds it as it was built."""
+    model, start = built
+    yield model
+    convert.load_state(model, start)
+
+
 def on_meta(name, **options):
     """A PyTorch model at full size whose weights take no memory."""
     family, _ = find_spec(name)
@@ -160,7 +178,7 @@ def shapes_given(model, spec):
 
 def stir(model, rng):
     """Give what starts at 0 or 1 other values, so that none can be left out unseen."""
-    if isinstance(model, torch.nn.Module):
+    if is_torch(model):
         with torch.no_grad():
             for value in model.state_dict().values():
                 if value.ndim == 1:
@@ -195,17 +213,21 @@ def to_torch(images):
     return torch.tensor(images).permute(0, 3, 1, 2)
 
 
-def without_dropout(model):
-    """The model with dropout off, in training mode, too: the frameworks draw other numbers."""
-    if isinstance(model, torch.nn.Module):
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-    else:
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Dropout):
-                layer.rate = 0.0
-    return model
+@contextlib.contextmanager
+def without_dropout(*models):
+    """With dropout off, in training mode, too: the frameworks draw other numbers."""
+    off = contextlib.ExitStack()
+    for layer in itertools.chain.from_iterable(
+        model.modules() if is_torch(model) else model.layers for model in models
+    ):
+        if isinstance(layer, torch.nn.Dropout | keras.layers.Dropout):
+            off.enter_context(mock.patch.object(layer, "p" if is_torch(layer) else "rate", 0.0))
+    with off:
+        yield
+
+
+def is_torch(model):
+    return isinstance(model, torch.nn.Module)
 
 
 def torch_loss(model, outputs, labels):

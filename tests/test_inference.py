@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import both, every_model, images_for, on_meta, stir, thin, to_torch
+from conftest import every_model, images_for, is_torch, on_meta, stir, thin, to_torch
 
 import backbones
 from backbones.registry import find_spec
@@ -22,19 +22,16 @@ def test_head_after_features_is_the_whole(name, rng):
     assert torch.equal(model.forward_head(model.forward_features(x)), model(x))
 
 
-@every_model
-@both
-def test_named_features_are_what_the_ledger_says(name, framework, rng):
-    model = backbones.create_model(name, framework=framework, seed=0, **thin(name))
-    images = images_for(model, 1, rng)
+def test_named_features_are_what_the_ledger_says(model, rng):
+    images, name = images_for(model, 1, rng), model.config.name
     features = backbones.summary(name, **thin(name)).features
-    if framework == "torch":
+    if is_torch(model):
         model.eval()
-    given = backbones.feature_extractor(model)(to_torch(images) if framework == "torch" else images)
+    given = backbones.feature_extractor(model)(to_torch(images) if is_torch(model) else images)
     assert list(given) == [feature.name for feature in features]
     for feature in features:
         channels, height, width = feature.map.shape
-        expected = (1, channels, height, width) if framework == "torch" else (1, height, width, channels)
+        expected = (1, channels, height, width) if is_torch(model) else (1, height, width, channels)
         assert tuple(given[feature.name].shape) == expected, feature.name
     with pytest.raises(backbones.BackbonesError, match="unknown feature of"):
         backbones.feature_extractor(model, ["nothing"])

@@ -8,11 +8,10 @@ import pytest
 import tensorflow as tf
 import torch
 from conftest import (
-    FRAMEWORKS,
     MODELS,
     both,
-    every_model,
     images_for,
+    is_torch,
     keras_loss,
     thin,
     to_torch,
@@ -23,30 +22,29 @@ from scipy.stats import ks_2samp
 
 import backbones
 from backbones import convert
+from backbones.convert.models import framework_of
 from backbones.inception.auxiliary import WithAuxiliary
 
 # The others start as their papers say: see below.
 HE_NORMAL = [name for name in MODELS if name not in ("lenet5_1998", "alexnet", "alexnet_owt")]
 
 
-@every_model
-def test_seeds_fix_weights_that_both_frameworks_draw_alike(name):
+def test_seeds_fix_weights_that_both_frameworks_draw_alike(model):
     """An init that never ran leaves a framework's own default, and that has another width or shape."""
-    before = torch.random.get_rng_state()
-    draws = {}
-    for framework in FRAMEWORKS:
-        first, again, other = (
-            convert.state(backbones.create_model(name, framework=framework, seed=seed, **thin(name)))
-            for seed in (1, 1, 2)
-        )
-        assert all(np.array_equal(first[key], again[key]) for key in first)
-        assert any(not np.array_equal(first[key], other[key]) for key in first)
-        if name in HE_NORMAL:
-            starts_he_normal(first)
-        draws[framework] = {key: np.concatenate([first[key], other[key]]).ravel() for key in first}
+    name, framework, before = model.config.name, framework_of(model), torch.random.get_rng_state()
+
+    def drawn(framework, seed):
+        return convert.state(backbones.create_model(name, framework, seed=seed, **thin(name)))
+
+    first, again, other = convert.state(model), drawn(framework, 0), drawn(framework, 1)
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    assert any(not np.array_equal(first[key], other[key]) for key in first)
+    if name in HE_NORMAL:
+        starts_he_normal(first)
+    in_torch = drawn("torch", 2), drawn("torch", 3)
     assert torch.equal(before, torch.random.get_rng_state())
-    for key, left in draws["torch"].items():
-        right = draws["tensorflow"][key]
+    for key in first:
+        left, right = (np.concatenate([a[key], b[key]]).ravel() for a, b in ((first, other), in_torch))
         if left.std() == 0 or (name, key) == ("lenet5_1998", "output.weight"):
             assert np.array_equal(left, right), key  # constants, or fixed pictures
         else:
@@ -93,19 +91,16 @@ def test_lenet5_1998_starts_as_the_paper_says(framework):
     assert 0.9 * 2.4 / 150 < np.abs(last_map).max() <= 2.4 / 150
 
 
-@every_model
-@both
-def test_training_mode_is_training_mode(name, framework, rng):
+def test_training_mode_is_training_mode(model, rng):
     """In training, statistics move and dropout drops; in evaluation nothing changes and nothing is random."""
-    model = backbones.create_model(name, framework=framework, seed=0, **thin(name))
     images = images_for(model, 4, rng)
 
     def run(training):
-        if framework == "torch":
+        if is_torch(model):
             return logits_of(model.train(training)(to_torch(images))).detach().numpy()
         return np.asarray(logits_of(model(images, training=training)))
 
-    layers = {layer.type for layer in backbones.summary(name).layers}
+    layers = {layer.type for layer in backbones.summary(model.config.name).layers}
     before = convert.state(model)
     assert np.array_equal(run(False), run(False))
     assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
@@ -121,8 +116,19 @@ def logits_of(outputs):
     return outputs[0] if isinstance(outputs, list | tuple) else outputs
 
 
+# Where no BatchNorm evens out what steps of one size do to the layers.
+RATES = {"googlenet": 1e-3}
+# What takes many steps, or slow ones, before Keras compiles them; to compile takes as long as ten steps or so.
+COMPILED = ("alexnet", "googlenet", "plain56")
+
+
+def steps_against_the_gradients_sign(model, images, labels):
+    """Move each weight by one length, on one batch; give the gradients by name and the guesses of each step."""
+    rate = RATES.get(model.config.name, 5e-3)
+    return (torch_steps if is_torch(model) else keras_steps)(model, images, labels, rate)
+
+
 def torch_steps(model, images, labels, rate):
-    """Move each weight by `rate` against the sign of its gradient, on one batch; give the gradients and the guesses."""
     names, weights = zip(*model.named_parameters(), strict=True)
     x, y = to_torch(images), torch.tensor(labels)
     while True:
@@ -134,8 +140,7 @@ def torch_steps(model, images, labels, rate):
                 weight -= rate * gradient.sign()
 
 
-def keras_steps(model, images, labels, rate, compiled):
-    """The same in Keras."""
+def keras_steps(model, images, labels, rate):
     names, weights = zip(*((w.path, w.value) for w in model.trainable_weights), strict=True)
 
     def forward_and_back():
@@ -144,6 +149,7 @@ def keras_steps(model, images, labels, rate, compiled):
             loss = keras_loss(model, outputs, labels)
         return tape.gradient(loss, weights), tf.argmax(logits_of(outputs), 1)
 
+    compiled = model.config.name in COMPILED
     step = tf.function(forward_and_back, autograph=False) if compiled else forward_and_back
     while True:
         gradients, guesses = step()
@@ -152,26 +158,15 @@ def keras_steps(model, images, labels, rate, compiled):
             weight.assign_sub(rate * tf.sign(gradient))
 
 
-# Where no BatchNorm evens out what steps of one size do to the layers.
-RATES = {"googlenet": 1e-3}
-# What takes many steps, or slow ones, before Keras compiles them; to compile takes as long as ten steps or so.
-COMPILED = ("alexnet", "googlenet", "plain56")
-
-
-@every_model
-@both
-def test_every_parameter_gets_a_gradient_and_a_tiny_batch_is_learned_by_heart(name, framework, rng):
-    model = without_dropout(backbones.create_model(name, framework, seed=0, **thin(name)))
-    batch, rate = (images_for(model, 4, rng), np.arange(4)), RATES.get(name, 5e-3)
-    if framework == "torch":
-        steps = torch_steps(model, *batch, rate)
-    else:
-        steps = keras_steps(model, *batch, rate, name in COMPILED)
-    gradients, _ = next(steps)
-    for key, gradient in gradients.items():
-        assert gradient is not None, key
-        assert np.asarray(gradient).any(), key
-    assert any(np.array_equal(guesses, batch[1]) for _, guesses in itertools.islice(steps, 300))
+def test_every_parameter_gets_a_gradient_and_a_tiny_batch_is_learned_by_heart(model, rng):
+    images, labels = images_for(model, 4, rng), np.arange(4)
+    steps = steps_against_the_gradients_sign(model, images, labels)
+    with without_dropout(model):
+        gradients, _ = next(steps)
+        for key, gradient in gradients.items():
+            assert gradient is not None, key
+            assert np.asarray(gradient).any(), key
+        assert any(np.array_equal(guesses, labels) for _, guesses in itertools.islice(steps, 300))
 
 
 def two_heads(kind, **options):

@@ -1,5 +1,6 @@
 """What every registered model is made of, in both frameworks, against its ledger and its paper."""
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -61,7 +62,12 @@ def test_torch_model_matches_ledger(name):
 
 
 @every_model
-def test_keras_model_matches_ledger(name):
+def test_keras_model_matches_ledger(name, monkeypatch):
+    for kind in (
+        keras.initializers.VarianceScaling,
+        keras.initializers.RandomNormal,
+    ):  # to draw takes the longest
+        monkeypatch.setattr(kind, "__call__", lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype))
     ledger = backbones.summary(name)
     model = backbones.create_model(name, framework="tensorflow", seed=0)
     # Strided windows that PyTorch pads by itself have a layer for that in Keras.

@@ -71,19 +71,22 @@ def test_a_model_learns_what_can_be_learned(name, framework, tiny):
 
 def test_auxiliary_heads_count_in_both_loops(rng):
     """What each loop minimises is the main head's loss plus 0.3 of each other head's."""
-    left, right = map(without_dropout, make_pair("googlenet", **thin("googlenet")))
-    images, labels = images_for(left, 4, rng), rng.integers(0, 10, 4)
-    expected = float(torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).detach())
-    assert len(left(to_torch(images))) == 3
-    _, loss = training_torch.forward(left, to_torch(images), torch.tensor(labels))
-    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
-    right.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-    logs = right.train_on_batch(images, labels, return_dict=True)
-    assert logs["loss"] == pytest.approx(expected, rel=1e-3)
-    assert right.predict_on_batch(images).shape == (4, 10)
-    alone = right.test_on_batch(images, labels, return_dict=True)["loss"]
-    logits = right(images, training=False)
-    assert alone == pytest.approx(float(keras_loss(right, logits, labels)), rel=1e-3)
+    left, right = make_pair("googlenet", **thin("googlenet"))
+    with without_dropout(left, right):
+        images, labels = images_for(left, 4, rng), rng.integers(0, 10, 4)
+        expected = float(torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).detach())
+        assert len(left(to_torch(images))) == 3
+        _, loss = training_torch.forward(left, to_torch(images), torch.tensor(labels))
+        assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
+        right.compile(
+            "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+        )
+        logs = right.train_on_batch(images, labels, return_dict=True)
+        assert logs["loss"] == pytest.approx(expected, rel=1e-3)
+        assert right.predict_on_batch(images).shape == (4, 10)
+        alone = right.test_on_batch(images, labels, return_dict=True)["loss"]
+        logits = right(images, training=False)
+        assert alone == pytest.approx(float(keras_loss(right, logits, labels)), rel=1e-3)
 
 
 @both
