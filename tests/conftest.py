@@ -3,7 +3,10 @@
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["OMP_NUM_THREADS"] = "1"  # two workers share two cores
+# Two workers share two cores. What they start inherits it.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
+os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 import backbones  # isort: skip  (before TensorFlow: it sets how TensorFlow computes)
 
@@ -20,15 +23,12 @@ import pytest
 import tensorflow as tf
 import torch
 import torch.nn.functional as F
+from tiny import make_tiny
 
-from backbones import convert, data
+from backbones import convert
 from backbones.registry import find_spec, resolve
 from backbones.training import Recipe
 from backbones.training.record import peak_memory
-
-torch.set_num_threads(1)
-tf.config.threading.set_intra_op_parallelism_threads(1)
-tf.config.threading.set_inter_op_parallelism_threads(1)
 
 MODELS = backbones.list_models()
 FRAMEWORKS = ["torch", "tensorflow"]
@@ -246,20 +246,6 @@ def keras_loss(model, outputs, labels):
 
     logits, *heads = outputs if isinstance(outputs, list | tuple) else (outputs,)
     return cross_entropy(logits) + sum(model.config.auxiliary_weight * cross_entropy(h) for h in heads)
-
-
-def make_tiny():
-    """A data set of 640 + 160 images whose class is written all over them, so that a net can learn it at once."""
-    rng = np.random.default_rng(1)
-    templates = rng.integers(0, 256, (10, 28, 28, 1))
-
-    def draw(count):
-        labels = rng.integers(0, 10, count)
-        noisy = templates[labels] * 0.8 + rng.integers(0, 52, (count, 28, 28, 1))
-        return noisy.astype(np.uint8), labels
-
-    train, test = draw(800), draw(200)
-    return data.Dataset("tiny", *train, *test, tuple("0123456789"), mean=0.5, std=0.3, validation_size=160)
 
 
 @pytest.fixture

@@ -41,9 +41,8 @@ KILLED = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from pathlib import Path
 sys.path.insert(0, "tests")
-from conftest import make_tiny
+from tiny import make_tiny
 import backbones
 from backbones.training import Recipe, fit
 
