@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import MODELS, both, images_for, make_pair, on_meta, shapes_given, thin, to_torch
+from nets import MODELS, both, images_for, make_pair, on_meta, shapes_given, thin, to_torch
 
 import backbones
 from backbones import convert

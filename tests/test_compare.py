@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from conftest import both, images_for, make_pair, thin
 from keras import layers
+from nets import both, images_for, make_pair, thin
 from torch import nn
 
 import backbones

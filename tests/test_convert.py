@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from conftest import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+from nets import (
     both,
     every_model,
     images_for,
@@ -21,9 +24,6 @@ from conftest import (
     torch_loss,
     without_dropout,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from keras import layers
 from torch import nn
 
 import backbones

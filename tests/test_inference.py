@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import every_model, images_for, is_torch, on_meta, stir, thin, to_torch
+from nets import every_model, images_for, is_torch, on_meta, stir, thin, to_torch
 
 import backbones
 from backbones.registry import find_spec

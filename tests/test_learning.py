@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
-from conftest import (
+from nets import (
     MODELS,
     both,
     images_for,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from conftest import MODELS, every_model, on_meta, shapes_given, thin
+from nets import MODELS, every_model, on_meta, shapes_given, thin
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

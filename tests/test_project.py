@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from conftest import images_for
+from nets import images_for
 
 import backbones
 from backbones import convert

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from conftest import FRAMEWORKS, both, images_for, light, thin, to_torch
+from nets import FRAMEWORKS, both, images_for, light, thin, to_torch
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import SHORT
+from nets import SHORT
 
 import backbones
 from backbones.training import History, fit

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import FRAMEWORKS, SHORT, both
+from nets import FRAMEWORKS, SHORT, both
 from safetensors.numpy import load_file
 
 import backbones

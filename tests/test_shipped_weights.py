@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import both
+from nets import both
 
 import backbones
 from backbones import convert, data

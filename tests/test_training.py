@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from conftest import (
+from nets import (
     SHORT,
     both,
     images_for,

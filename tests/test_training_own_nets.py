@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from conftest import SHORT, both
+from nets import SHORT, both
 
 import backbones
 from backbones.training import evaluate, fit

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from conftest import both, every_model, stir, thin
+from nets import both, every_model, stir, thin
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
