@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from nets import FRAMEWORKS, SHORT, both
 from safetensors.numpy import load_file
+from tiny import train
 
 import backbones
 from backbones import convert
@@ -37,31 +39,14 @@ def test_the_same_weights_and_the_same_seed_give_the_same_run(framework, tiny):
     assert first != pytest.approx(other, rel=1e-3)
 
 
-KILLED = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-sys.path.insert(0, "tests")
-from tiny import make_tiny
-import backbones
-from backbones.training import Recipe, fit
-
-framework, folder = sys.argv[1], Path(sys.argv[2])
-# Has dropout, whose random state counts, and BatchNorm, whose statistics do.
-model = backbones.create_model("vgg_mini", framework, seed=0, channels=(4, 8, 16))
-recipe = Recipe(epochs=4, batch_size=64, learning_rate=1e-3, label_smoothing=0.1)
-fit(model, make_tiny(), recipe, checkpoint=folder / "checkpoint.safetensors")
-backbones.save_weights(model, folder / "weights.safetensors")
-"""
-
-
 @both
 def test_a_killed_run_goes_on_to_the_same_weights(framework, tmp_path):
     """Killed by the system at any moment, then started again: bit for bit what an unbroken run gives."""
-    command = [sys.executable, "-c", KILLED, framework]
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    subprocess.run([*command, str(straight)], check=True, capture_output=True)
-    process = subprocess.Popen([*command, str(broken)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    train(framework, straight)
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import tiny; tiny.train(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, framework, str(broken)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     process.stdout.readline()  # the first epoch's line: its checkpoint is written, the second epoch runs
     time.sleep(0.2)
@@ -69,7 +54,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(framework, tmp_path):
     process.wait()
     process.stdout.close()
     assert (broken / "checkpoint.safetensors").exists()
-    again = subprocess.run([*command, str(broken)], check=True, capture_output=True, text=True)
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "epoch   1" not in again.stdout
     expected, got = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
     for key, value in expected.items():
