@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from nets import MODELS, both, images_for, make_pair, on_meta, shapes_given, thin, to_torch
+from nets import both, images_for, make_pair, on_meta, shapes_given, to_torch
 
 import backbones
 from backbones import convert
@@ -204,18 +204,3 @@ def test_a_changed_net_is_changed_alike_in_both(name, options, rng):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(ours).max())
     features = backbones.feature_extractor(left)(to_torch(images))
     assert [tuple(value.shape[1:]) for value in features.values()] == [f.map.shape for f in ledger.features]
-
-
-# Nets whose number of classes or channels is not free: the digits' bitmaps.
-FIXED = {"lenet5_1998"}
-
-
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in FIXED])
-@both
-def test_other_classes_and_channels(name, framework):
-    options = {**thin(name), "num_classes": 7, "in_channels": 2}
-    model = backbones.create_model(name, framework=framework, seed=0, **options)
-    ledger = backbones.summary(name, **options)
-    assert sum(value.size for value in convert.state(model).values()) == sum(
-        layer.parameters + layer.fixed + layer.statistics for layer in ledger.layers
-    )
