@@ -1,5 +1,5 @@
 # Two commands for a newcomer: `make docs` and `make test`. Both set up what they need first.
-.PHONY: data docs test pytest lint serve check-site records readme clean help
+.PHONY: data docs test lint serve check-site records readme clean help
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3.11
@@ -38,11 +38,7 @@ lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Side by side, so that neither core waits while types are checked or the tests are collected.
-test: data ## Lint and run all tests
-	@$(MAKE) --no-print-directory -j 2 lint pytest
-
-pytest: $(STAMP)
+test: lint data ## Lint and run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check-site: $(STAMP) ## Open the built site in a headless browser and check it
