@@ -27,7 +27,7 @@ from backbones.training.record import peak_memory
 
 
 def pytest_collection_finish():
-    """Take what the imports left out of garbage collection: to look at all of it took a tenth of the tests' time."""
+    """Take what the imports left out of garbage collection, which would look at all of it again and again."""
     gc.collect()
     gc.freeze()
 

@@ -73,11 +73,8 @@ def _thin_conv(conv):
 
 def _thin_alexnet(spec):
     convs = tuple(replace(conv, channels=conv.channels // 4) for conv in spec.convs)
-    return {
-        "convs": convs,
-        "hidden": (32, 32),
-        "init_std": 0.1,
-    }  # fewer inputs: the same signal wants larger weights
+    # Fewer inputs: the same signal wants larger weights.
+    return {"convs": convs, "hidden": (32, 32), "init_std": 0.1}
 
 
 def _thin_googlenet(spec):

@@ -19,6 +19,7 @@ from nets import (
     keras_loss,
     light,
     make_pair,
+    small,
     stir,
     thin,
     to_torch,
@@ -91,7 +92,7 @@ def all_features_are_the_same(left, right, images, tolerance):
 
 @every_model
 def test_same_weights_same_features_and_logits(name, rng):
-    """At full size in float32; in float64 before the training step below."""
+    """At full size in float32; in float64, of smaller images, before the training step below."""
     left, right = make_pair(name, **light(name))
     images = images_for(left, 1, rng)
     all_features_are_the_same(left, right, images, 1e-5)
@@ -142,10 +143,14 @@ ROUGH_IN_FLOAT32 = {"plain56": 1e-2, "resnet152": 1e-3, "inception_v3": 1e-3}
 
 
 @every_model
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
-def test_same_training_step(name, dtype, tolerance, rng):
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "size"),
+    [("float32", 1e-4, thin), ("float64", 1e-9, small)],
+    ids=["float32-thin", "float64-small images"],
+)
+def test_same_training_step(name, dtype, tolerance, size, rng):
     """Auxiliary heads on, dropout off, BatchNorm with the batch's own statistics."""
-    left, right = make_pair(name, dtype, **thin(name))
+    left, right = make_pair(name, dtype, **size(name))
     images, labels = images_for(left, 2, rng, dtype), rng.integers(0, 10, 2)
     if dtype == "float64":
         all_features_are_the_same(left, right, images, 1e-12)
