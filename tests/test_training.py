@@ -193,8 +193,11 @@ def test_a_trained_keras_model_is_saved_and_measured_as_any(tiny, tmp_path):
 
 
 def test_keras_takes_an_epoch_in_bounded_parts_to_the_same_end(tiny, monkeypatch):
-    """Images that do not fit into one stream: the same steps, the same history, and no stream above the bound."""
-    ends, sizes = [], []
+    """Images that do not fit into one stream: the same steps, the same history, and no stream above the bound.
+
+    A step is traced once for all of them, which takes longer than the steps themselves.
+    """
+    ends, sizes, traced = [], [], []
     whole = training_tensorflow.as_tf_dataset
 
     def watched(batches):
@@ -206,8 +209,12 @@ def test_keras_takes_an_epoch_in_bounded_parts_to_the_same_end(tiny, monkeypatch
     for limit, streams in ((training_tensorflow.STREAM_BYTES, 1), (bound, 3), (1, 20)):
         monkeypatch.setattr(training_tensorflow, "STREAM_BYTES", limit)
         model = backbones.create_model("lenet5", "tensorflow", seed=0)
+        step = model.train_step
+        model.train_step = lambda data, step=step: traced.append(data) or step(data)
         sizes.clear()
+        traced.clear()
         history = fit(model, tiny, replace(SHORT, epochs=2), progress=False)
+        assert len(traced) == 1
         assert len(sizes) == 2 * streams
         assert max(sizes) <= max(limit, 32 * 28 * 28 * 4)
         ends.append((history, convert.state(model)))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from nets import both, every_model, stir, thin
+from nets import FRAMEWORKS, both, every_model, stir, thin
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
@@ -18,29 +18,29 @@ from backbones import convert
 @every_model
 def test_weights_survive_every_kind_of_file(name, tmp_path, rng):
     """Our own, read by the other framework and back; each framework's; a plain one, which names no net."""
-    options, ours = thin(name), tmp_path / "new" / "ours.safetensors"
-    left = backbones.create_model(name, seed=0, **options)
-    stir(left, rng)
-    backbones.save_weights(left, ours)
+    in_torch, in_keras = (backbones.create_model(name, framework, **thin(name)) for framework in FRAMEWORKS)
+    stir(in_torch, rng)
+    expected = convert.state(in_torch)
+    empty = {key: np.zeros_like(value) for key, value in expected.items()}
+
+    def read(model, file, load=backbones.load_weights):
+        convert.load_state(model, empty)
+        load(model, tmp_path / "new" / file)
+        assert all(value.tobytes() == expected[key].tobytes() for key, value in convert.state(model).items())
+
+    ours = tmp_path / "new" / "ours.safetensors"
+    backbones.save_weights(in_torch, ours)
     assert list(ours.parent.iterdir()) == [ours]
-    torch.save(left.state_dict(), tmp_path / "torchs.pth")
-    save_file(left.state_dict(), tmp_path / "plain.safetensors")
-    right = backbones.create_model(name, "tensorflow", seed=1, weights=ours, **options)
-    backbones.save_weights(right, tmp_path / "from_keras.safetensors")
-    right.save_weights(tmp_path / "kerass.weights.h5")
-    by_keras = backbones.create_model(name, "tensorflow", weights=tmp_path / "plain.safetensors", **options)
-    from_plain = convert.state(by_keras)
-    convert.load_state(by_keras, {key: np.zeros_like(value) for key, value in from_plain.items()})
-    by_keras.load_weights(tmp_path / "kerass.weights.h5")
-    by_torch = backbones.create_model(name, seed=1, **options)
-    by_torch.load_state_dict(torch.load(tmp_path / "torchs.pth", weights_only=True))
-    read = (
-        backbones.create_model(name, seed=1, weights=tmp_path / file, **options)
-        for file in ("torchs.pth", "plain.safetensors", "from_keras.safetensors")
-    )
-    expected = convert.state(left)
-    for loaded in (from_plain, *map(convert.state, (right, by_keras, by_torch, *read))):
-        assert all(value.tobytes() == loaded[key].tobytes() for key, value in expected.items())
+    torch.save(in_torch.state_dict(), ours.with_name("torchs.pth"))
+    save_file(in_torch.state_dict(), ours.with_name("plain.safetensors"))
+    read(in_keras, ours.name)
+    read(in_keras, "plain.safetensors")
+    in_keras.save_weights(ours.with_name("kerass.weights.h5"))
+    backbones.save_weights(in_keras, ours.with_name("from_keras.safetensors"))
+    read(in_keras, "kerass.weights.h5", keras.Model.load_weights)
+    for file in ("torchs.pth", "plain.safetensors", "from_keras.safetensors"):
+        read(in_torch, file)
+    read(in_torch, "torchs.pth", lambda net, path: net.load_state_dict(torch.load(path, weights_only=True)))
 
 
 @both

@@ -103,11 +103,12 @@ def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) 
     model.compile(
         make_optimizer(recipe, rates),
         cross_entropy(recipe.label_smoothing),
-        metrics=["accuracy"],
+        # Not by name: such a metric makes its variables in the first step, which TensorFlow then traces twice.
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
         steps_per_execution=STEPS_PER_CALL,
         jit_compile=False,  # XLA is several times slower on a CPU
     )
-    model.optimizer.build(model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)  # likewise
 
 
 def seed_dropout(model: keras.Model, seed: int) -> None:
