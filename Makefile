@@ -42,7 +42,7 @@ test: lint data ## Lint and run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check-site: $(STAMP) ## Open the built site in a headless browser and check it
-	$(BIN)/python -m pytest tests/check_site.py
+	$(BIN)/python -m pytest tests/browser/check_*.py
 
 records: data ## Run what docs/results/records lacks (hours from nothing), then refresh the README
 	$(BIN)/python -m benchmarks.records

@@ -8,12 +8,12 @@ import zipfile
 from dataclasses import replace
 from types import SimpleNamespace
 
+import deck
 import markdown
 import nbformat
 import pytest
-from test_docs import ASKER, DOCS, QUESTIONS, hook
+from test_questions import ASKER, DOCS, QUESTIONS
 
-deck = hook("deck")
 SITE = "https://example.org/backbones/"
 
 

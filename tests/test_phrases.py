@@ -1,13 +1,12 @@
 """The phrase book tells the truth: both snippets of every row run, and mean the same."""
 
-import importlib
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
+import phrases
 import pytest
 import safetensors.numpy
 import safetensors.torch
@@ -15,11 +14,6 @@ import tensorflow as tf
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-HOOKS = Path(__file__).parents[1] / "docs" / "_hooks"
-sys.path.insert(0, str(HOOKS))
-phrases = importlib.import_module("phrases")
-sys.path.pop(0)
 
 ROWS = [
     pytest.param(group["setup"], row, id=f"{group['group']}: {row['meaning']}")

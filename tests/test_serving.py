@@ -1,15 +1,10 @@
 """`mkdocs serve` builds no more than it must, and never less."""
 
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "docs/_hooks"))
 import serving
-
-sys.path.pop(0)
 
 
 @pytest.fixture
