@@ -1,6 +1,7 @@
 """The command line as its users meet it."""
 
 import queue
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,6 @@ from backbones.training.run import Run
 from benchmarks import records
 
 runner = CliRunner()
-
-
-def run(*arguments):
-    command = [sys.executable, "-W", "error", "-m", "backbones.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_list_and_summary():
@@ -82,12 +78,36 @@ def test_help_teaches_by_example(command):
         (["trian"], "No such command 'trian'. Did you mean 'train'?"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
-    result = run(*arguments)
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert said in result.stderr
-    assert result.stderr.count("\n") == 1
+def test_bad_input_is_one_line_and_exit_code_2(arguments, said, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["backbones", *arguments])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert done.value.code == 2
+    output, errors = capfd.readouterr()
+    assert output == ""
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_process_tells_the_same():
+    """Its imports say nothing of their own."""
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "backbones.cli",
+        "evaluate",
+        "lenet5",
+        "--weights",
+        "none",
+    ]
+    done = subprocess.run(
+        [*command, "--framework", "tensorflow"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch("backbones: no weights .* none .*\n", done.stderr)
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["train", "--help"], 0), ([], 2)])
