@@ -25,6 +25,8 @@ from backbones import convert
 from backbones.building import FRAMEWORKS
 from backbones.training.record import peak_memory
 
+collect_ignore = ["browser"]  # `make check-site` names its files: they need the built site
+
 
 def pytest_collection_finish():
     """Take what the imports left out of garbage collection, which would look at all of it again and again."""
