@@ -1,8 +1,8 @@
 """The phrase book tells the truth: both snippets of every row run, and mean the same."""
 
-import subprocess
-import sys
+import multiprocessing
 from functools import partial
+from unittest import mock
 
 import keras
 import numpy as np
@@ -29,29 +29,34 @@ def same(left, right):
     np.testing.assert_allclose(left.transpose(0, 2, 3, 1) if maps else left, right, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # Keras's own, when it saves
-@pytest.mark.parametrize(("setup", "row"), ROWS)
-def test_both_sides_mean_the_same(setup, row, tmp_path, monkeypatch):
-    parts = (setup, row.get("before", ""), row["torch"], row["keras"], row["check"])
-    if "process" in row:
-        code = "\n".join(["import tensorflow as tf", "import torch", "from torch import nn", *parts])
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return
-    # The default backend needs a C++ compiler, which may not be there.
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+def play(parts, folder):
+    """Run the snippets one after the other, in one scope. They are this repository's own code."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     images = rng.normal(size=(4, 6, 6, 3)).astype(np.float32)
     scope = {
-        "F": F, "folder": tmp_path, "images": images, "keras": keras, "layers": keras.layers, "nn": nn, "np": np,
+        "F": F, "folder": folder, "images": images, "keras": keras, "layers": keras.layers, "nn": nn, "np": np,
         "rng": rng, "safetensors": safetensors, "same": same, "tf": tf, "torch": torch,
         "x": torch.from_numpy(images).permute(0, 3, 1, 2),
     }  # fmt: skip
-    for code in parts:
-        exec(code, scope)  # the phrase book is this repository's own code
+    # The default backend needs a C++ compiler, which may not be there.
+    with mock.patch.object(torch, "compile", partial(torch.compile, backend="eager")):
+        for code in parts:
+            exec(code, scope)
+
+
+# Keras's own, when it saves.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize(("setup", "row"), ROWS)
+def test_both_sides_mean_the_same(setup, row, tmp_path):
+    parts = (setup, row.get("before", ""), row["torch"], row["keras"], row["check"])
+    if "process" in row:
+        process = multiprocessing.get_context("spawn").Process(target=play, args=(parts, tmp_path))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    else:
+        play(parts, tmp_path)
 
 
 def test_there_are_enough_rows_and_no_two_alike():
