@@ -103,12 +103,21 @@ def test_same_weights_same_features_and_logits(name, rng):
 def one_step(left, right, images, labels, optimizers):
     """The same training step in both frameworks, in training mode."""
     for_torch, for_keras = optimizers
-    for_torch.zero_grad()
-    torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).backward()
+    torch_gradients(left, images, labels)
     for_torch.step()
+    for_keras.apply(keras_gradients(right, images, labels), right.trainable_weights)
+
+
+def torch_gradients(model, images, labels):
+    """Left in its parameters."""
+    model.zero_grad()
+    torch_loss(model, model.train()(to_torch(images)), torch.tensor(labels)).backward()
+
+
+def keras_gradients(model, images, labels):
     with tf.GradientTape() as tape:
-        loss = keras_loss(right, right(images, training=True), labels)
-    for_keras.apply(tape.gradient(loss, right.trainable_weights), right.trainable_weights)
+        loss = keras_loss(model, model(images, training=True), labels)
+    return tape.gradient(loss, model.trainable_weights)
 
 
 def largest_relative_difference(ours, theirs):
@@ -156,11 +165,10 @@ def test_same_training_step(name, dtype, tolerance, size, rng):
         all_features_are_the_same(left, right, images, 1e-12)
     before = convert.state(left)
     with without_dropout(left, right), keras_float64() if dtype == "float64" else contextlib.nullcontext():
-        torch_loss(left, left.train()(to_torch(images)), torch.tensor(labels)).backward()
+        torch_gradients(left, images, labels)
         rate = step_of_a_hundredth(left)
-        convert.load_state(left, before)  # the statistics have moved
-        optimizers = torch.optim.SGD(left.parameters(), lr=rate), keras.optimizers.SGD(rate)
-        one_step(left, right, images, labels, optimizers)
+        torch.optim.SGD(left.parameters(), lr=rate).step()
+        keras.optimizers.SGD(rate).apply(keras_gradients(right, images, labels), right.trainable_weights)
     after = convert.state(left)
     if dtype == "float64":  # in float32 the smallest changes vanish in the rounding
         still = {key for key in before if np.array_equal(before[key], after[key])}
