@@ -91,20 +91,8 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, said, monkeypatch, cap
 
 def test_a_process_tells_the_same():
     """Its imports say nothing of their own."""
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        "backbones.cli",
-        "evaluate",
-        "lenet5",
-        "--weights",
-        "none",
-    ]
-    done = subprocess.run(
-        [*command, "--framework", "tensorflow"], capture_output=True, text=True, check=False
-    )
+    options = "-W error -m backbones.cli evaluate lenet5 --weights none --framework tensorflow"
+    done = subprocess.run([sys.executable, *options.split()], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
     assert re.fullmatch("backbones: no weights .* none .*\n", done.stderr)

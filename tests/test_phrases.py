@@ -1,6 +1,7 @@
 """The phrase book tells the truth: both snippets of every row run, and mean the same."""
 
 import multiprocessing
+import warnings
 from functools import partial
 from unittest import mock
 
@@ -40,13 +41,16 @@ def play(parts, folder):
         "x": torch.from_numpy(images).permute(0, 3, 1, 2),
     }  # fmt: skip
     # The default backend needs a C++ compiler, which may not be there.
-    with mock.patch.object(torch, "compile", partial(torch.compile, backend="eager")):
+    in_python = mock.patch.object(torch, "compile", partial(torch.compile, backend="eager"))
+    with in_python, warnings.catch_warnings():
+        warnings.simplefilter("error")  # in a process of its own, too
+        warnings.filterwarnings(
+            "ignore", "__array__ implementation", DeprecationWarning
+        )  # Keras's, when it saves
         for code in parts:
             exec(code, scope)
 
 
-# Keras's own, when it saves.
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize(("setup", "row"), ROWS)
 def test_both_sides_mean_the_same(setup, row, tmp_path):
     parts = (setup, row.get("before", ""), row["torch"], row["keras"], row["check"])
