@@ -140,6 +140,12 @@ def stir(model, rng):
                 weight.assign_add(0.1 * np.abs(rng.standard_normal(weight.shape)))
 
 
+def blank(model):
+    """Set every weight to 0, by the framework's own means."""
+    for weight in model.state_dict().values() if is_torch(model) else model.weights:
+        weight.zero_() if is_torch(model) else weight.assign(np.zeros(weight.shape))
+
+
 def make_pair(name, dtype="float32", **options):
     """The same net with the same weights in both frameworks."""
     left = backbones.create_model(name, framework="torch", seed=0, **options)
