@@ -1,8 +1,10 @@
 """The weights that come with the package: as accurate as recorded, and found by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from nets import both
+from nets import FRAMEWORKS, both
 
 import backbones
 from backbones import convert, data
@@ -15,14 +17,21 @@ SHIPPED_NETS = [path.stem.split("-", 1) for path in sorted(SHIPPED.glob("*.safet
 
 
 @pytest.mark.parametrize(("name", "dataset"), SHIPPED_NETS)
-@both
-def test_shipped_weights_reach_their_recorded_accuracy(name, dataset, framework):
-    """The weights are those of the PyTorch run with seed 0; whole test set, both frameworks, within 0.02 points."""
+def test_shipped_weights_reach_their_recorded_accuracy(name, dataset):
+    """Those of the PyTorch run with seed 0: on the whole test set, and in TensorFlow the same answer to each image.
+
+    Where that takes long, TensorFlow answers a part: the tutorials of those nets read the whole test set in each
+    build, in both frameworks, and tests/browser holds what they print to the record.
+    """
     epochs = recipe_for(name, dataset).epochs
     record = Record.load(RECORDS / f"{name}-{dataset}-torch-{epochs}-epochs-seed-0.json")
-    model = backbones.create_model(name, framework, weights=dataset)
-    result = evaluate(model, data.load(dataset), "test")
+    whole = data.load(dataset)
+    left, right = (backbones.create_model(name, framework, weights=dataset) for framework in FRAMEWORKS)
+    result = evaluate(left, whole, "test")
     assert result.accuracy == pytest.approx(record.test_accuracy, abs=2e-4)
+    count = 10_000 if name.startswith("lenet") else 2_000
+    part = replace(whole, test_images=whole.test_images[:count], test_labels=whole.test_labels[:count])
+    assert np.array_equal(evaluate(right, part, "test").predictions, result.predictions[:count])
 
 
 def test_shipped_weights_are_few_and_named(tmp_path):
