@@ -1,4 +1,4 @@
-"""The tutorials' experiments at full size: the nets in full width, all training images, the recipe of the records.
+"""The tutorials' experiments at full size: all training images, the recipe of the records, the nets in full width.
 
 They take too long for a notebook and for several seeds; `docs/architectures` shows them.
 """
