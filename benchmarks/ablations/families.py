@@ -1,6 +1,7 @@
 """The tutorials' experiments at full size: all training images, the recipe of the records, the nets in full width.
 
-They take too long for a notebook and for several seeds; `docs/architectures` shows them.
+Only Inception's is at half its width. They take too long for a notebook and for several seeds; `docs/architectures`
+shows them.
 """
 
 from __future__ import annotations
