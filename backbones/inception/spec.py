@@ -128,12 +128,14 @@ GOOGLENET_MINI = GoogLeNetSpec(
     num_classes=10,
     in_channels=1,
     small_images=True,
-    stem=(32,),
+    stem=(64,),
     blocks=(
-        Block(name="inception3a", conv1=16, reduce3=16, conv3=32, reduce5=8, conv5=16, project=16),
-        Block(name="inception3b", conv1=32, reduce3=24, conv3=48, reduce5=8, conv5=24, project=24, pool=True),
-        Block(name="inception4a", conv1=48, reduce3=32, conv3=64, reduce5=12, conv5=32, project=32),
-        Block(name="inception4b", conv1=64, reduce3=48, conv3=96, reduce5=16, conv5=48, project=48),
+        Block(name="inception3a", conv1=32, reduce3=32, conv3=64, reduce5=16, conv5=32, project=32),
+        Block(
+            name="inception3b", conv1=64, reduce3=48, conv3=96, reduce5=16, conv5=48, project=48, pool=True
+        ),
+        Block(name="inception4a", conv1=96, reduce3=64, conv3=128, reduce5=24, conv5=64, project=64),
+        Block(name="inception4b", conv1=128, reduce3=96, conv3=192, reduce5=32, conv5=96, project=96),
     ),
     batch_norm=True,
     auxiliary=False,

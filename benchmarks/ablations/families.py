@@ -1,6 +1,7 @@
-"""The tutorials' experiments at full size: the nets in full width, all training images, the recipe of the records.
+"""The tutorials' experiments at full size: all training images, the recipe of the records, the nets in full width.
 
-They take too long for a notebook and for several seeds; `docs/architectures` shows them.
+Only Inception's is at half its width. They take too long for a notebook and for several seeds; `docs/architectures`
+shows them.
 """
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from backbones.alexnet.spec import ALEXNET_MINI
-from backbones.inception.spec import GOOGLENET_MINI
 from backbones.resnet.spec import VARIANTS as RESNETS
 from backbones.training import Recipe, recipe_for
-from benchmarks.ablations.studies import STUDIES, Study, Variant, each_block, unreduced, with_net
+from benchmarks.ablations.studies import HALF, STUDIES, Study, Variant, each_block, unreduced, with_net
 
 
 def brief(model: str, epochs: int) -> Recipe:
@@ -52,10 +52,8 @@ FAMILIES: dict[str, Study] = {
     ),
     "inception": full_size(
         {
-            "reduced": Variant(GOOGLENET_MINI, GOOGLENET),
-            "not reduced": Variant(
-                replace(GOOGLENET_MINI, blocks=each_block(GOOGLENET_MINI, unreduced)), GOOGLENET
-            ),
+            "reduced": Variant(HALF, GOOGLENET),
+            "not reduced": Variant(replace(HALF, blocks=each_block(HALF, unreduced)), GOOGLENET),
         }
     ),
     "resnet": full_size(
