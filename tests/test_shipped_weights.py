@@ -18,20 +18,22 @@ SHIPPED_NETS = [path.stem.split("-", 1) for path in sorted(SHIPPED.glob("*.safet
 
 @pytest.mark.parametrize(("name", "dataset"), SHIPPED_NETS)
 def test_shipped_weights_reach_their_recorded_accuracy(name, dataset):
-    """Those of the PyTorch run with seed 0: on the whole test set, and in TensorFlow the same answer to each image.
+    """Those of the PyTorch run with seed 0: on the whole test set to 0.02 points, and alike in both frameworks.
 
-    Where that takes long, TensorFlow answers a part: the tutorials of those nets read the whole test set in each
-    build, in both frameworks, and tests/browser holds what they print to the record.
+    Where that takes long, on a part, to four standard errors. The tutorials of those nets read the whole test set in
+    each build, in both frameworks, and tests/browser holds what they print to the record, to 0.02 points.
     """
     epochs = recipe_for(name, dataset).epochs
     record = Record.load(RECORDS / f"{name}-{dataset}-torch-{epochs}-epochs-seed-0.json")
+    count, margin = (10_000, 2e-4) if name.startswith("lenet") else (2_000, 2e-2)
     whole = data.load(dataset)
-    left, right = (backbones.create_model(name, framework, weights=dataset) for framework in FRAMEWORKS)
-    result = evaluate(left, whole, "test")
-    assert result.accuracy == pytest.approx(record.test_accuracy, abs=2e-4)
-    count = 10_000 if name.startswith("lenet") else 2_000
     part = replace(whole, test_images=whole.test_images[:count], test_labels=whole.test_labels[:count])
-    assert np.array_equal(evaluate(right, part, "test").predictions, result.predictions[:count])
+    left, right = (
+        evaluate(backbones.create_model(name, framework, weights=dataset), part, "test")
+        for framework in FRAMEWORKS
+    )
+    assert left.accuracy == pytest.approx(record.test_accuracy, abs=margin)
+    assert np.array_equal(left.predictions, right.predictions)
 
 
 def test_shipped_weights_are_few_and_named(tmp_path):
