@@ -90,16 +90,14 @@ def each_block(spec: GoogLeNetSpec, change: Callable[[Block, int], Block]) -> tu
     return tuple(blocks)
 
 
-def thinned(block: Block, by: int) -> Block:
-    """The block with a half, a third, ... of the maps in each branch."""
+def halved(block: Block) -> Block:
+    """The block with half as many maps in each branch."""
     maps = ("conv1", "reduce3", "conv3", "reduce5", "conv5", "project")
-    return replace(block, **{key: getattr(block, key) // by for key in maps})
+    return replace(block, **{key: getattr(block, key) // 2 for key in maps})
 
 
 # `googlenet_mini` at half its width: without reductions, training it as it is would take several times as long.
-HALF = replace(
-    GOOGLENET_MINI, stem=(32,), blocks=tuple(thinned(block, by=2) for block in GOOGLENET_MINI.blocks)
-)
+HALF = replace(GOOGLENET_MINI, stem=(32,), blocks=tuple(map(halved, GOOGLENET_MINI.blocks)))
 
 
 def unreduced(block: Block, inputs: int) -> Block:
@@ -114,7 +112,7 @@ def headed(block: Block, inputs: int) -> Block:
 
 def googlenet(change: Callable[[Block, int], Block] = lambda block, inputs: block, **changes: object) -> Spec:
     """The first blocks of `googlenet_mini` at a quarter of their width, each changed by its number of inputs."""
-    net = replace(HALF, blocks=tuple(thinned(block, by=2) for block in HALF.blocks[:3]))
+    net = replace(HALF, blocks=tuple(map(halved, HALF.blocks[:3])))
     return replace(net, blocks=each_block(net, change), **changes)  # type: ignore[arg-type]
 
 
