@@ -151,15 +151,10 @@ def step_of_a_hundredth(model):
 ROUGH_IN_FLOAT32 = {"plain56": 1e-2, "resnet152": 1e-3, "inception_v3": 1e-3}
 
 
-def wide_enough(name):
-    """At full width, but for nets that repeat resnet50's blocks, and its widths, more often."""
-    return thin(name) if name in ("resnet101", "resnet152") else small(name)
-
-
 @every_model
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "size"),
-    [("float32", 1e-4, thin), ("float64", 1e-9, wide_enough)],
+    [("float32", 1e-4, thin), ("float64", 1e-9, small)],
     ids=["float32-thin", "float64-small images"],
 )
 def test_same_training_step(name, dtype, tolerance, size, rng):
