@@ -97,10 +97,13 @@ def build(spec: Spec, framework: str, seed: int | None = None) -> Any:
     if framework == "torch":
         import torch
 
+        from backbones.torch_parts import refuse_what_does_not_fit
+
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
             model = module.build(spec)
+        refuse_what_does_not_fit(model)
     else:
         import keras
 

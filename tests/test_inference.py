@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 
@@ -35,6 +36,24 @@ def test_named_features_are_what_the_ledger_says(model, rng):
         assert tuple(given[feature.name].shape) == expected, feature.name
     with pytest.raises(backbones.BackbonesError, match="unknown feature of"):
         backbones.feature_extractor(model, ["nothing"])
+
+
+def test_images_of_other_channels_are_refused_with_both_shapes(model, rng):
+    """PyTorch's own error names no layer: ours does. Keras names the net or the layer."""
+    images, name, channels = images_for(model, 2, rng), model.config.name, model.config.in_channels
+    side, layer = model.config.input_size, backbones.summary(name).layers[0].name
+    said = (
+        f"of layer '({name}|{layer})' .* {channels}\\W.*{re.escape(f'(2, {side}, {side}, {2 * channels})')}"
+    )
+    if is_torch(model):
+        said = f"layer '{layer}' takes N x {channels} x H x W, not 2 x {2 * channels} x {side} x {side}"
+    with pytest.raises(ValueError, match=said):
+        model(to_torch(np.tile(images, 2)) if is_torch(model) else np.tile(images, 2))
+
+
+def test_a_dense_layer_names_itself_where_the_images_have_another_size():
+    with pytest.raises(backbones.BackbonesError, match="layer 'fc1' takes N x 400, not 1 x 2704"):
+        backbones.create_model("lenet5", seed=0)(torch.zeros(1, 1, 60, 60))
 
 
 @every_model
