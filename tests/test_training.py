@@ -48,14 +48,17 @@ def test_both_loops_go_the_same_way(tiny, augmentation):
 def test_both_take_the_same_steps_in_float64(tiny):
     """No rounding to speak of: what is left would be a difference in the rule."""
     seen = lockstep(Walk("lenet5", "mnist", "float64"), replace(tiny, name="mnist"), steps=20)
-    np.testing.assert_allclose(seen["torch"], seen["tensorflow"], rtol=1e-10)
-    assert max(seen["weights"]) < 1e-8
+    np.testing.assert_allclose(seen["torch"], seen["tensorflow"], rtol=1e-12)
+    assert max(seen["weights"]) < 1e-11
 
 
 def test_both_stay_together_in_float32():
-    """200 steps on real digits; the learning rate decides how fast rounding grows: see docs/compare/lockstep.md."""
-    seen = lockstep(Walk("lenet5", "mnist", "float32", slower=10), data.load("mnist"))
-    assert np.abs(np.subtract(seen["torch"], seen["tensorflow"])).max() < 1e-3
+    """200 steps on real digits, or up to a ReLU that opens in one of them alone: see docs/compare/lockstep.md."""
+    seen = lockstep(Walk("lenet5", "mnist", "float32"), data.load("mnist"))
+    together = seen["parted"]["step"] - 1 if seen["parted"] else 200
+    assert together > 20
+    assert np.abs(np.subtract(seen["torch"], seen["tensorflow"]))[:together].max() < 1e-5
+    assert max(seen["weights"][:together]) < 1e-5
     assert seen["torch"][-1] < 0.8 * seen["torch"][0]
 
 

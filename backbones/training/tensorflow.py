@@ -152,36 +152,35 @@ def cross_entropy(label_smoothing: float) -> Any:
 
 def make_optimizer(recipe: Recipe, rates: NDArray[np.float32]) -> keras.optimizers.Optimizer:
     """AdamW with the recipe's numbers."""
-    return AdamW(
-        RateOfStep(rates),
-        beta_1=recipe.beta1,
-        beta_2=recipe.beta2,
-        epsilon=recipe.epsilon,
-        weight_decay=recipe.weight_decay,
-    )
+    return AdamW(recipe, rates)
 
 
-class AdamW(keras.optimizers.AdamW):
-    """AdamW with the steps of Loshchilov and Hutter (Algorithm 2), as PyTorch takes them.
+class AdamW(keras.optimizers.Adam):
+    """AdamW with the steps of Loshchilov and Hutter (Algorithm 2), as PyTorch takes them, to the last bit but a few.
 
     Keras's own adds epsilon to the root of the uncorrected running mean of squares, not of the corrected one, and
-    rounds its betas to float32 before it takes their powers: its first steps are off by some millionths.
+    rounds its betas to float32 before it takes their powers: its first steps are off by some millionths. And it takes
+    the decay away from each weight; PyTorch multiplies all by one number, whose rounding they then have in common.
     """
 
+    def __init__(self, recipe: Recipe, rates: NDArray[np.float32]) -> None:
+        super().__init__(RateOfStep(rates), recipe.beta1, recipe.beta2, recipe.epsilon)
+        self.decay = recipe.weight_decay
+
     def update_step(self, gradient, variable, learning_rate):
-        """Keras has taken the weight decay from the variable already."""
+        """What is the same for all weights is worked out in float64 and rounded once."""
         index = self._get_variable_index(variable)
         mean, square = self._momentums[index], self._velocities[index]
+        step, rate = (tf.cast(x, tf.float64) for x in (self.iterations + 1, learning_rate))
+        # What a running mean that began at zero still lacks of 1.
+        of_mean, of_square = (1 - tf.constant(b, tf.float64) ** step for b in (self.beta_1, self.beta_2))
+        kept, length, root = (
+            tf.cast(x, variable.dtype) for x in (1 - rate * self.decay, rate / of_mean, tf.sqrt(of_square))
+        )
+        variable.assign(variable * kept)
         mean.assign_add((gradient - mean) * (1 - self.beta_1))
-        square.assign_add((gradient * gradient - square) * (1 - self.beta_2))
-        rate = tf.cast(learning_rate, variable.dtype) / self._missing(self.beta_1, variable.dtype)
-        root = tf.sqrt(square) / tf.sqrt(self._missing(self.beta_2, variable.dtype))
-        variable.assign_sub(rate * mean / (root + self.epsilon))
-
-    def _missing(self, beta: float, dtype: str) -> Any:
-        """What a running mean that began at zero still lacks of 1."""
-        step = tf.cast(self.iterations + 1, tf.float64)
-        return tf.cast(1 - tf.constant(beta, tf.float64) ** step, dtype)
+        square.assign(square * self.beta_2 + gradient * (1 - self.beta_2) * gradient)
+        variable.assign_sub(length * mean / (tf.sqrt(square) / root + self.epsilon))
 
 
 class RateOfStep(keras.optimizers.schedules.LearningRateSchedule):

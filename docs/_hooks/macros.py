@@ -12,6 +12,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 import ablations
 import commands
+import lockstep
 import models
 import phrases
 import references
@@ -36,7 +37,6 @@ from evidence import (
     verdict,
 )
 from interview import Asker, question_count, topics
-from lockstep import apart, lockstep
 from tabulate import tabulate
 
 import backbones
@@ -184,9 +184,9 @@ def connections_table() -> str:
 
 
 FUNCTIONS = (
-    above, accuracy, agrees, apart, augmentation, backbones.summary, best, c3_table, connections_table, count, curves,
-    diagram, field, higher, ledger, lockstep, macs, macs_number, params, question_count, reached, recipe, results,
+    above, accuracy, agrees, augmentation, backbones.summary, best, c3_table, connections_table, count, curves,
+    diagram, field, higher, ledger, macs, macs_number, params, question_count, reached, recipe, results,
     results_table, seed_table, seeds, shipped_table, sources, topics, trained, tried, tried_table, validated, verdict,
-    *ablations.FUNCTIONS, *commands.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS, *references.FUNCTIONS,
-    repository_address, *speed.FUNCTIONS,
+    *ablations.FUNCTIONS, *commands.FUNCTIONS, *lockstep.FUNCTIONS, *models.FUNCTIONS, *phrases.FUNCTIONS,
+    *references.FUNCTIONS, repository_address, *speed.FUNCTIONS,
 )  # fmt: skip
