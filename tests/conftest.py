@@ -15,6 +15,7 @@ os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 import backbones  # isort: skip  (before TensorFlow: it sets how TensorFlow computes)
 
 import itertools
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,22 +53,34 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture(scope="session", params=itertools.product(backbones.list_models(), FRAMEWORKS), ids="-".join)
-def built(request):
-    """A thin net and the weights it started with."""
+@pytest.fixture(scope="session")
+def built():
+    """Every registered net, thin, as it was built: to build one takes long in Keras."""
     from nets import thin
 
-    name, framework = request.param
-    model = backbones.create_model(name, framework, seed=0, **thin(name))
-    return model, convert.state(model)
+    @cache
+    def build(name, framework):
+        model = backbones.create_model(name, framework, seed=0, **thin(name))
+        return model, convert.state(model)
+
+    return build
+
+
+@pytest.fixture(params=itertools.product(backbones.list_models(), FRAMEWORKS), ids="-".join)
+def model(request, built):
+    """Every registered net in each framework, thin; each test finds it as it was built."""
+    model, start = built(*request.param)
+    yield model
+    convert.load_state(model, start)
 
 
 @pytest.fixture
-def model(built):
-    """Every registered net in each framework, thin. To build one takes long; each test finds it as it was built."""
-    model, start = built
-    yield model
-    convert.load_state(model, start)
+def both_models(name, built):
+    """The net of a test's `name` in both frameworks, likewise."""
+    nets = [built(name, framework) for framework in FRAMEWORKS]
+    yield [model for model, _ in nets]
+    for model, start in nets:
+        convert.load_state(model, start)
 
 
 @pytest.fixture

@@ -148,12 +148,22 @@ def blank(model):
 
 @contextlib.contextmanager
 def nothing_drawn():
-    """Keras nets built in here start at 0: to draw millions of numbers, only to replace them, takes long."""
+    """Nets built in here draw no weights: to draw millions of numbers, only to replace them, takes long.
+
+    Keras's start at 0, PyTorch's at whatever was in memory.
+    """
 
     def zeros(self, shape, dtype=None):
         return keras.ops.zeros(shape, dtype)
 
-    with mock.patch.object(keras.initializers.VarianceScaling, "__call__", zeros):
+    def as_it_is(tensor, *args, **options):
+        return tensor
+
+    draws = dict.fromkeys(("uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_"), as_it_is)
+    with (
+        mock.patch.object(keras.initializers.VarianceScaling, "__call__", zeros),
+        mock.patch.multiple(torch.nn.init, **draws),
+    ):
         yield
 
 

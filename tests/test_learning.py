@@ -43,7 +43,7 @@ def test_seeds_fix_weights_that_both_frameworks_draw_alike(model):
         starts_he_normal(first)
     in_torch = drawn("torch", 2), drawn("torch", 3)
     assert torch.equal(before, torch.random.get_rng_state())
-    for key in first:
+    for key in first if framework == "tensorflow" else ():  # PyTorch's would be held against themselves
         left, right = (np.concatenate([a[key], b[key]]).ravel() for a, b in ((first, other), in_torch))
         if left.std() == 0 or (name, key) == ("lenet5_1998", "output.weight"):
             assert np.array_equal(left, right), key  # constants, or fixed pictures

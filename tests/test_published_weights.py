@@ -42,7 +42,8 @@ def filled(shapes):
 def test_torchvisions_weights_give_torchvisions_logits(theirs):
     reference = json.loads((REFERENCE / f"torchvision_{theirs}.json").read_text())
     state = filled(reference["state_dict"])
-    model = convert.from_torchvision({"alexnet": "alexnet_owt"}.get(theirs, theirs), state)
+    with nothing_drawn():
+        model = convert.from_torchvision({"alexnet": "alexnet_owt"}.get(theirs, theirs), state)
     assert sum(p.numel() for p in model.parameters()) == reference["parameters"]
     model = model.double().eval()
     convert.load_state(model, convert.torchvision_state(model, state))  # once more, in float64
@@ -83,12 +84,14 @@ def under_names(state, names):
 @pytest.mark.parametrize("name", [name for name in TORCHVISION if name != "inception_v3"])
 def test_torchvisions_names_are_understood_in_every_size(name):
     """Each of their weights, told by its number, arrives where the same layer is, whatever order it came in."""
-    ours = convert.state(backbones.create_model(name, **light(name)))
+    with nothing_drawn():
+        ours = convert.state(backbones.create_model(name, **light(name)))
     numbers = {key: number for number, key in enumerate(ours)}
     theirs = {key: np.full(value.shape, numbers[key], np.float32) for key, value in ours.items()}
     theirs = dict(sorted(under_names(theirs, torchvision_names(name)).items()))
     del ours
-    loaded = convert.state(convert.from_torchvision(name, theirs, **light(name)))
+    with nothing_drawn():
+        loaded = convert.state(convert.from_torchvision(name, theirs, **light(name)))
     assert all((value == numbers[key]).all() for key, value in loaded.items())
 
 
@@ -159,10 +162,10 @@ def test_keras_applications_weights_give_its_logits(name, rng):
                 variable.assign(start + 0.1 * np.abs(rng.standard_normal(variable.shape)))
     with nothing_drawn():
         ours = convert.from_keras_applications(name, theirs)
+        in_torch = convert.to_torch(ours).eval()
     images = images_for(ours, 1, rng)
     expected, logits = np.asarray(theirs(images, training=False)), np.asarray(ours(images, training=False))
     assert np.abs(expected - logits).max() <= 1e-4 * np.abs(expected).max()
-    in_torch = convert.to_torch(ours).eval()
     with torch.no_grad():
         assert np.abs(expected - in_torch(to_torch(images)).numpy()).max() <= 1e-4 * np.abs(expected).max()
 

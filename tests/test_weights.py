@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from nets import FRAMEWORKS, blank, both, every_model, stir, thin
+from nets import blank, both, every_model, stir
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
@@ -16,9 +16,9 @@ from backbones import convert
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras with NumPy 2.4
 @every_model
-def test_weights_survive_every_kind_of_file(name, tmp_path, rng):
+def test_weights_survive_every_kind_of_file(name, both_models, tmp_path, rng):
     """Our own, read by the other framework and back; each framework's; a plain one, which names no net."""
-    in_torch, in_keras = (backbones.create_model(name, f, seed=0, **thin(name)) for f in FRAMEWORKS)
+    in_torch, in_keras = both_models
     stir(in_torch, rng)
     expected = convert.state(in_torch)
 
