@@ -1,7 +1,7 @@
 """How fast training is, against the usual way, in turns in one run.
 
     python -m benchmarks.training                 # all nets, all ways; rewrites this processor's record
-    python -m benchmarks.training --model lenet5  # one net, printed only
+    python -m benchmarks.training --model lenet5  # one net; the record keeps what it has of the others
 
 The usual way is what most tutorials show. PyTorch: each image by itself through PIL, a tensor and
 `Normalize`, collected by a `DataLoader`. Keras: `fit` on arrays, everything at its default. This project's
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -220,7 +221,9 @@ def seconds_to(accuracy: float, framework: str) -> tuple[int, float, float]:
 
 
 def main(
-    model: Annotated[str | None, typer.Option(help="Only this net, and write nothing.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Only this net; a record keeps what it has of others.")
+    ] = None,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs in each turn.")] = 2,
 ) -> None:
@@ -241,15 +244,31 @@ def main(
             seen.setdefault((name, framework, way), []).append(done)
             # Again and again: at a slow moment of the machine, a share of its peak would be too large.
             peaks = {kind: max(peak, matmul_peak(getattr(torch, kind))) for kind, peak in peaks.items()}
-        result: dict[str, Any] = {"cpu": cpu(), "turns": turns, "epochs": epochs, "peaks": peaks, "ways": []}
+        result: dict[str, Any] = {"cpu": cpu(), "epochs": epochs, "peaks": peaks, "ways": []}
         for (name, framework, way), of in seen.items():
             result["ways"].append(
                 {"model": name, "framework": framework, "way": way, "turns": list(map(asdict, of))}
             )
-        if not model:
-            result["to_99"] = {f: process.submit(seconds_to, 0.99, f).result() for f in WAYS}
-            write_whole(record_of(cpu()), lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
+        result["to_99"] = {f: process.submit(seconds_to, 0.99, f).result() for f in WAYS}
+    path = record_of(cpu())
+    if not model:
+        write(path, result)
+    elif path.exists():
+        write(path, with_others(result, json.loads(path.read_text())))
     print(table(result))
+
+
+def with_others(result: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """A measurement of some nets, and what the record had of the others."""
+    measured = {way["model"] for way in result["ways"]}
+    ways = result["ways"] + [way for way in before["ways"] if way["model"] not in measured]
+    peaks = {kind: max(peak, before["peaks"][kind]) for kind, peak in result["peaks"].items()}
+    return result | {"peaks": peaks, "ways": sorted(ways, key=lambda way: list(NETS).index(way["model"]))}
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    """Keep a processor's record."""
+    write_whole(path, lambda part: part.write_text(json.dumps(result, indent=1) + "\n"))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,9 @@ def speed_setting() -> str:
     """On what was measured, and how."""
     result = _result()
     peaks = {kind: f"{peak / 1e9:,.0f}" for kind, peak in result["peaks"].items()}
+    turns = " or ".join(map(str, sorted({len(way["turns"]) for way in result["ways"]})))
     return (
-        f"{result['cpu']}; {result['turns']} turns of {result['epochs']} epochs; the fastest matrix multiplication "
+        f"{result['cpu']}; {turns} turns of {result['epochs']} epochs; the fastest matrix multiplication "
         f"there does {peaks['float32']} billion operations per second in float32 and {peaks['bfloat16']} in bfloat16"
     )
 
