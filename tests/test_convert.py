@@ -32,7 +32,7 @@ import backbones
 from backbones import convert
 from backbones.registry import changes_of
 from backbones.training import Recipe
-from backbones.training.tensorflow import make_optimizer as keras_optimizer
+from backbones.training.tensorflow import AdamW
 from backbones.training.torch import make_optimizer as torch_optimizer
 
 # The 1998 net's classes are the bitmaps of ten digits.
@@ -197,7 +197,7 @@ def test_same_adamw_step(rng):
     images, labels = images_for(left, 64, rng, "float64"), rng.integers(0, 10, 64)
     recipe = Recipe(learning_rate=2**-8, weight_decay=0.125, beta1=0.875, beta2=1 - 2**-10, epsilon=2**-60)
     with keras_float64():
-        optimizers = torch_optimizer(left, recipe), keras_optimizer(recipe, np.full(3, recipe.learning_rate))
+        optimizers = torch_optimizer(left, recipe), AdamW(recipe, np.full(3, recipe.learning_rate))
         for _ in range(3):
             one_step(left, right, images, labels, optimizers)
     assert largest_relative_difference(convert.state(left), convert.state(right)) <= 1e-9
@@ -209,7 +209,7 @@ def test_adamw_rounds_alike(rng):
     right = keras.Variable(left.weight.detach().numpy())
     recipe = Recipe()
     rates = recipe.learning_rates(10)[:30]
-    for_torch, for_keras = torch_optimizer(left, recipe), keras_optimizer(recipe, rates)
+    for_torch, for_keras = torch_optimizer(left, recipe), AdamW(recipe, rates)
     for rate in rates:
         gradient = rng.standard_normal((100, 100)).astype(np.float32)
         left.weight.grad, for_torch.param_groups[0]["lr"] = torch.tensor(gradient), float(rate)

@@ -101,7 +101,7 @@ def train_epoch(
 def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) -> None:
     """Give the model the recipe's optimizer and loss."""
     model.compile(
-        make_optimizer(recipe, rates),
+        AdamW(recipe, rates),
         cross_entropy(recipe.label_smoothing),
         # Not by name: such a metric makes its variables in the first step, which TensorFlow then traces twice.
         metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
@@ -150,13 +150,8 @@ def cross_entropy(label_smoothing: float) -> Any:
     return smoothed
 
 
-def make_optimizer(recipe: Recipe, rates: NDArray[np.float32]) -> keras.optimizers.Optimizer:
-    """AdamW with the recipe's numbers."""
-    return AdamW(recipe, rates)
-
-
 class AdamW(keras.optimizers.Adam):
-    """AdamW with the steps of Loshchilov and Hutter (Algorithm 2), as PyTorch takes them, to the last bit but a few.
+    """AdamW (Loshchilov and Hutter, Algorithm 2) with the recipe's numbers, in steps that are rounded as PyTorch's.
 
     Keras's own adds epsilon to the root of the uncorrected running mean of squares, not of the corrected one, and
     rounds its betas to float32 before it takes their powers: its first steps are off by some millionths. And it takes
