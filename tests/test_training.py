@@ -28,6 +28,7 @@ from backbones.training import run as training_run
 from backbones.training import tensorflow as training_tensorflow
 from backbones.training import torch as training_torch
 from benchmarks.lockstep import Walk, keras_precision, lockstep
+from benchmarks.training import with_others
 
 
 @pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(rotate=10, shift=1.5, scale=0.1)])
@@ -53,13 +54,16 @@ def test_both_take_the_same_steps_in_float64(tiny):
 
 
 def test_both_stay_together_in_float32():
-    """200 steps on real digits, or up to a ReLU that opens in one of them alone: see docs/compare/lockstep.md."""
-    seen = lockstep(Walk("lenet5", "mnist", "float32"), data.load("mnist"))
-    together = seen["parted"]["step"] - 1 if seen["parted"] else 200
-    assert together > 20
-    assert np.abs(np.subtract(seen["torch"], seen["tensorflow"]))[:together].max() < 1e-5
-    assert max(seen["weights"][:together]) < 1e-5
-    assert seen["torch"][-1] < 0.8 * seen["torch"][0]
+    """200 steps on real digits. On another processor a ReLU may open in one alone: see docs/compare/lockstep.md."""
+    for seed in range(3):
+        seen = lockstep(Walk("lenet5", "mnist", "float32", seed), data.load("mnist"))
+        together = seen["parted"]["step"] - 1 if seen["parted"] else 200
+        assert np.abs(np.subtract(seen["torch"], seen["tensorflow"]))[:together].max(initial=0) < 1e-5
+        assert max(seen["weights"][:together], default=0) < 1e-5
+        assert seen["torch"][-1] < 0.8 * seen["torch"][0]
+        if together == 200:
+            return
+    pytest.fail("no seed of three stays together")
 
 
 @pytest.mark.parametrize("name", backbones.list_models("lenet"))  # the others: test_learning.py
@@ -247,6 +251,21 @@ def test_what_does_not_fit_the_data_is_refused(framework, tiny):
         fit(backbones.create_model("lenet5", framework=framework), tiny, Recipe(batch_size=10_000))
     with pytest.raises(backbones.BackbonesError, match="unknown split 'val'"):
         evaluate(backbones.create_model("lenet5", framework=framework), tiny, "val")
+
+
+def test_a_net_that_is_measured_again_leaves_the_others_in_the_record():
+    def measured(*nets, speed):
+        ways = [{"model": net, "turns": [speed]} for net in nets]
+        return {"cpu": "a", "peaks": {"float32": speed}, "ways": ways}
+
+    before = measured("lenet5", "vgg_mini", "resnet20", speed=1)
+    after = with_others(measured("vgg_mini", speed=2), before)
+    assert [(way["model"], *way["turns"]) for way in after["ways"]] == [
+        ("lenet5", 1),
+        ("vgg_mini", 2),
+        ("resnet20", 1),
+    ]
+    assert after["peaks"] == {"float32": 2}
 
 
 def test_evaluation_matches_torchs_own_loss(rng):
