@@ -40,12 +40,6 @@ from backbones.training.run import Run
 
 PATH = Path("docs/results/lockstep.json")
 STEPS, BATCH_SIZE = 200, 32
-PASSED_ON = (
-    "pool1",
-    "pool2",
-    "relu3",
-    "relu4",
-)  # by LeNet-5's ReLUs, the first two of which have a pooling behind
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tabulate import tabulate
 import backbones
 from backbones.training.report import RECORDS
 
-# Two float32 numbers as large as these losses, with one or two roundings between them.
+# Float32 rounds numbers as large as these losses to about 2e-7, and a loss is rounded several times on its way.
 TOGETHER = 2e-6
 
 
@@ -83,20 +83,19 @@ def lockstep(model: str) -> str:
     """How the frameworks' losses part, step by step: the first seed of each precision, and those that part."""
     from backbones import figures
 
-    labels = {
-        f"{precision}, seed {seed}": (walk["torch"], walk["tensorflow"])
+    shown = {
+        f"{precision}, seed {seed}": walk
         for (name, precision, seed), walk in _walks().items()
         if name == model and (seed == 0 or walk["parted"])
     }
-    most = (
-        f"{label}, {max(abs(a - b) for a, b in zip(*runs, strict=True)):.1e}"
-        for label, runs in labels.items()
-    )
+    most = (f"{label}, {max(_differences(walk)):.1e}" for label, walk in shown.items())
     alt = (
         f"Difference of the losses of {model} in PyTorch and TensorFlow over the steps. "
         f"The largest of each line: {'; '.join(most)}."
     )
-    return inline(figures.differences(labels), alt)
+    return inline(
+        figures.differences({label: (w["torch"], w["tensorflow"]) for label, w in shown.items()}), alt
+    )
 
 
 FUNCTIONS = (apart, lockstep, lockstep_table, parted_in, relu_inputs, together, together_within)
