@@ -27,6 +27,9 @@ def refuse_what_does_not_fit(model: nn.Module) -> None:
     """Let each convolution and dense layer refuse other channels or features than it has weights for, by its name.
 
     PyTorch's own error has no name of a layer; a layer that a reader puts in the place of one of these raises that.
+
+    Raises:
+        BackbonesError: When the model is called, not here.
     """
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Conv2d):
