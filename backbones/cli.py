@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tabulate import tabulate
@@ -15,6 +15,9 @@ from backbones.building import require_framework
 from backbones.errors import BackbonesError
 from backbones.files import as_path, require_writable
 from backbones.registry import find_spec
+
+if TYPE_CHECKING:  # a command imports what it needs: `backbones list` answers at once
+    from backbones.training import Recipe
 
 app = typer.Typer(
     help="Classic image-classification backbones, from scratch, in PyTorch and TensorFlow.",
@@ -131,7 +134,7 @@ def train(
     precision: Annotated[
         Precision | None,
         typer.Option(
-            help="bf16: faster where the processor has instructions for it; the recipe's if left out."
+            help="The recipe's if left out, but fp32 where the processor has no instructions for bf16."
         ),
     ] = None,
     weights: Annotated[
@@ -161,8 +164,8 @@ def train(
 
     # What is asked for is looked at before anything is fetched.
     recipe = recipe_for(name, dataset)
-    chosen = precision.value if precision else recipe.precision
-    recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed, precision=chosen)
+    recipe = replace(recipe, epochs=epochs or recipe.epochs, seed=seed)
+    recipe = replace(recipe, precision=precision.value) if precision else _within_reach(recipe)
     require_framework(framework)
     path = _folder(out)
     if resume and path is None:
@@ -242,6 +245,20 @@ def report(
 def _folder(out: str | None) -> Path | None:
     """Where to write, if anywhere. Not a `Path` from the start: an empty one would be the current folder."""
     return None if out is None else as_path(out, "a folder for --out")
+
+
+def _within_reach(recipe: Recipe) -> Recipe:
+    """The recipe, but not in a precision that would take many times as long on this processor."""
+    from dataclasses import replace
+
+    from backbones.training.processor import multiplies_bfloat16
+
+    if recipe.precision == "fp32" or multiplies_bfloat16():
+        return recipe
+    typer.echo(
+        "training in fp32: this processor has no instructions for the recipe's bf16 (--precision bf16 insists)"
+    )
+    return replace(recipe, precision="fp32")
 
 
 def _how_to_go_on(checkpoint: Path | None) -> str:

@@ -32,7 +32,8 @@ from tqdm import tqdm
 import backbones
 from backbones.building import FRAMEWORKS
 from backbones.files import write_whole
-from backbones.training.record import cpu, framework_version
+from backbones.training.processor import cpu
+from backbones.training.record import framework_version
 from backbones.training.report import RECORDS
 
 RESULT = RECORDS.parent / "inference.json"
@@ -118,7 +119,7 @@ def compare_speed(framework: str, name: str, batch: int, turns: int) -> dict[str
 BUILD = """
 import time
 import benchmarks.inference as b
-from backbones.training.record import peak_memory
+from backbones.training.processor import peak_memory
 {framework_import}
 before = peak_memory()
 start = time.perf_counter()

@@ -21,7 +21,8 @@ from tqdm import tqdm
 import backbones
 from backbones.building import FRAMEWORKS
 from backbones.files import write_whole
-from backbones.training.record import cpu, framework_version
+from backbones.training.processor import cpu
+from backbones.training.record import framework_version
 from backbones.training.report import RECORDS
 from benchmarks.inference import keras_runner, seconds, torch_runner
 

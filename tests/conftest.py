@@ -24,7 +24,7 @@ from tiny import make_tiny
 
 from backbones import convert
 from backbones.building import FRAMEWORKS
-from backbones.training.record import peak_memory
+from backbones.training.processor import peak_memory
 
 collect_ignore = ["browser"]  # `make check-site` names its files: they need the built site
 

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import backbones
-from backbones import cli, data
+from backbones import cli, data, training
+from backbones.training import processor
 from backbones.training.record import Record
 from backbones.training.run import Run
 from benchmarks import records
@@ -146,6 +147,26 @@ def test_train_then_evaluate_in_both_frameworks(tiny, tmp_path, monkeypatch):
         assert float(shown.split("accuracy: ")[1].split("%")[0]) == pytest.approx(
             100 * record.test_accuracy, abs=0.006
         )
+
+
+@pytest.mark.parametrize(
+    ("able", "options", "used"),
+    [(True, [], "bf16"), (False, [], "fp32"), (False, ["--precision", "bf16"], "bf16")],
+)
+def test_bf16_is_for_processors_that_have_it(able, options, used, tiny, monkeypatch):
+    """Elsewhere it takes many times as long: only who asks for it gets it."""
+
+    def fit(model, images, recipe, **options):
+        chosen.append(recipe.precision)
+        raise KeyboardInterrupt
+
+    chosen: list[str] = []
+    monkeypatch.setattr(data, "load", lambda name: tiny)
+    monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr(training, "fit", fit)
+    shown = runner.invoke(cli.app, ["train", "vgg_mini", "--dataset", "fashion-mnist", *options]).output
+    assert chosen == [used]
+    assert ("no instructions for the recipe's bf16" in shown) == (used == "fp32")
 
 
 def test_a_stopped_run_is_neither_lost_nor_mistaken(tiny, tmp_path, monkeypatch):

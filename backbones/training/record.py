@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
-import platform
 import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from backbones.errors import BackbonesError, require_known, shown
 from backbones.files import write_whole
 from backbones.registry import find_spec
 from backbones.training.history import History
+from backbones.training.processor import cpu, peak_memory
 from backbones.training.recipe import Recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,7 +38,7 @@ class Record:
         seconds: Training steps alone.
         images_per_second: Training images over those seconds.
         commit: Of this repository, with "-dirty" where files differed from it, or "unknown".
-        cpu: The processor's name and the number of cores that the run was given.
+        cpu: The processor, and the number of cores that the run was given.
         peak_memory: The most memory that the process held at any time, in bytes; 0 where the system does not say.
         recipe: Every number of the recipe.
 
@@ -168,26 +166,3 @@ def commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def cpu() -> str:
-    """The processor's name and the number of cores that this process may use."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} core{'s' if cores != 1 else ''}"
-
-
-def peak_memory() -> int:
-    """The most memory that this process held at any time, in bytes; 0 where the system does not say."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux, whose `getrusage` counts what the parent held, too
-        return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -29,7 +29,8 @@ from tqdm import tqdm
 from backbones.building import FRAMEWORKS
 from backbones.errors import unknown
 from backbones.files import write_whole
-from backbones.training.record import commit, cpu, framework_version
+from backbones.training.processor import cpu
+from backbones.training.record import commit, framework_version
 from backbones.training.report import RECORDS
 from benchmarks.ablations.families import QUESTIONS
 from benchmarks.ablations.running import VALIDATION_IMAGES, ledger, runs_of
