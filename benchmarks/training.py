@@ -4,9 +4,9 @@
     python -m benchmarks.training --model lenet5  # one net; the record keeps what it has of the others
 
 The usual way is what most tutorials show. PyTorch: each image by itself through PIL, a tensor and
-`Normalize`, collected by a `DataLoader`. Keras: `fit` on arrays, everything at its default. This project's
-way is `backbones.training.fit`. Between them stand the steps from one to the other. All train the same net, from the
-same start, with the same batch size, and without augmentation, which the usual way does not have here.
+`Normalize`, collected by a `DataLoader`. Keras: `fit` on arrays. This project's way is `backbones.training.fit`.
+Between them stand the steps from one to the other. All train the same net from the same start, on the same batches in
+the same order, at the same rates and without augmentation: speed is all that differs by more than rounding does.
 
 The ways take turns, since other work on a machine comes and goes; the median of the turns counts. Each turn is a
 process of its own, so that its peak memory is its own, too.
@@ -18,7 +18,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,8 +31,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
+from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 import backbones
@@ -40,8 +41,8 @@ import backbones.training.tensorflow as keras_loop
 from backbones import data
 from backbones.files import write_whole
 from backbones.training import Recipe, evaluate, fit, model_for, recipe_for
-from backbones.training.record import cpu, peak_memory
-from benchmarks.speed import BF16, OURS, USUAL, record_of, table
+from backbones.training.processor import cpu, multiplies_bfloat16, peak_memory
+from benchmarks.speed import BF16, OURS, USUAL, accuracy_table, record_of, table
 
 # Net, data set, and the part of the training images that makes a turn last half a minute at most.
 NETS = {
@@ -107,10 +108,31 @@ class Normalize(torch.nn.Module):
         return tensor.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
 
 
+class SameOrder(Sampler):
+    """The images of each epoch in the order that `backbones.data.batches` has them in."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        order = order_of(self.count, self.seed, self.epoch)
+        self.epoch += 1
+        return iter(order.tolist())
+
+
+def order_of(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """As in `backbones.data.batches`; a test holds the two together."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
 def usual_torch(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     """The loop of most PyTorch tutorials."""
-    loader = DataLoader(PerSample(dataset), recipe.batch_size, shuffle=True, drop_last=True)
-    return plain_torch(model, recipe, lambda epoch: loader)
+    sampler = SameOrder(len(dataset.train), recipe.seed)
+    loader = DataLoader(PerSample(dataset), recipe.batch_size, sampler=sampler, drop_last=True)
+    return plain_torch(model, recipe, len(loader), lambda epoch: loader)
 
 
 def from_memory(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
@@ -128,13 +150,15 @@ def from_memory(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
         for images, labels in made:
             yield torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
 
-    return plain_torch(model.to(memory_format=torch.contiguous_format), recipe, batches)
+    model = model.to(memory_format=torch.contiguous_format)
+    return plain_torch(model, recipe, recipe.steps_per_epoch(len(dataset.train)), batches)
 
 
-def plain_torch(model: Any, recipe: Recipe, batches: Callable[[int], Iterable]) -> float:
+def plain_torch(model: Any, recipe: Recipe, steps: int, batches: Callable[[int], Iterable]) -> float:
     """Train, and say how many seconds it took."""
-    torch.manual_seed(recipe.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    shares = [*recipe.learning_rates(steps) / recipe.learning_rate, 0]  # it asks for one more at the end
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, shares.__getitem__)
     model.train()
     start = time.perf_counter()
     for epoch in range(recipe.epochs):
@@ -143,18 +167,27 @@ def plain_torch(model: Any, recipe: Recipe, batches: Callable[[int], Iterable]) 
             loss = F.cross_entropy(model(images), labels)
             loss.backward()
             optimizer.step()
+            schedule.step()
     return time.perf_counter() - start
 
 
 def usual_tensorflow(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
-    """`fit` on arrays, with Keras's defaults but for the batch size, which is the recipe's."""
-    keras.utils.set_random_seed(recipe.seed)
-    images = ((dataset.train.images / 255 - dataset.mean) / dataset.std).astype(np.float32)
+    """`fit` on arrays, with Keras's defaults but for the recipe's numbers. One call per epoch, for the order's sake."""
+    steps = recipe.steps_per_epoch(len(dataset.train))
+    rates = keras_loop.RateOfStep(recipe.learning_rates(steps))
+    optimizer = keras.optimizers.AdamW(rates, weight_decay=recipe.weight_decay, epsilon=recipe.epsilon)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.AdamW(1e-3), loss, metrics=["accuracy"])
-    start = time.perf_counter()
-    model.fit(images, dataset.train.labels, batch_size=recipe.batch_size, epochs=recipe.epochs, verbose=0)
-    return time.perf_counter() - start
+    model.compile(optimizer, loss, metrics=["accuracy"])
+
+    def fit_epoch(epoch: int) -> float:
+        order = order_of(len(dataset.train), recipe.seed, epoch)[: steps * recipe.batch_size]
+        images = ((dataset.train.images[order] / 255 - dataset.mean) / dataset.std).astype(np.float32)
+        labels = dataset.train.labels[order]
+        start = time.perf_counter()
+        model.fit(images, labels, batch_size=recipe.batch_size, shuffle=False, verbose=0)
+        return time.perf_counter() - start
+
+    return sum(map(fit_epoch, range(recipe.epochs)))
 
 
 def one_step_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
@@ -197,11 +230,11 @@ def take_turn(model_name: str, framework: str, way: str, epochs: int, seed: int)
     return Turn(epochs * len(part.train) / seconds, evaluate(model, part, "validation").accuracy, memory)
 
 
-def matmul_peak(dtype: torch.dtype, side: int = 2048, repeats: int = 5) -> float:
-    """The most operations per second that a matrix multiplication reaches here."""
+def matmul_peak(dtype: torch.dtype, side: int = 1024, seconds: float = 1.0) -> float:
+    """The most operations per second that a matrix multiplication reaches here, in so many seconds' trials."""
     a, b = torch.randn(side, side, dtype=dtype), torch.randn(side, side, dtype=dtype)
-    best = float("inf")
-    for _ in range(repeats):
+    best, begin = float("inf"), time.perf_counter()
+    while best == float("inf") or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
         a @ b
         best = min(best, time.perf_counter() - start)
@@ -234,6 +267,7 @@ def main(
         for framework, ways in WAYS.items()
         for turn in range(turns)
         for way in ways
+        if way != BF16 or multiplies_bfloat16()  # elsewhere a turn takes half an hour
     ]
     seen: dict[tuple[str, str, str], list[Turn]] = {}
     spawn = multiprocessing.get_context("spawn")
@@ -244,7 +278,13 @@ def main(
             seen.setdefault((name, framework, way), []).append(done)
             # Again and again: at a slow moment of the machine, a share of its peak would be too large.
             peaks = {kind: max(peak, matmul_peak(getattr(torch, kind))) for kind, peak in peaks.items()}
-        result: dict[str, Any] = {"cpu": cpu(), "epochs": epochs, "peaks": peaks, "ways": []}
+        result: dict[str, Any] = {
+            "cpu": cpu(),
+            "epochs": epochs,
+            "peaks": peaks,
+            "same_training": True,
+            "ways": [],
+        }
         for (name, framework, way), of in seen.items():
             result["ways"].append(
                 {"model": name, "framework": framework, "way": way, "turns": list(map(asdict, of))}
@@ -255,7 +295,7 @@ def main(
         write(path, result)
     elif path.exists():
         write(path, with_others(result, json.loads(path.read_text())))
-    print(table(result))
+    print(table(result), accuracy_table(result), sep="\n\n")
 
 
 def with_others(result: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

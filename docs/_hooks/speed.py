@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -17,9 +18,11 @@ def _results() -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(speed.RESULTS.glob("*.json"))]
 
 
-def _result() -> dict[str, Any]:
-    """The one that the page goes through step by step, of the processor that multiplies fastest in bfloat16."""
-    return max(_results(), key=lambda result: result["peaks"]["bfloat16"])
+def _result(way: str = speed.OURS) -> dict[str, Any]:
+    """The one that the page goes through step by step; for bfloat16, that of the processor which is fastest in it."""
+    if way == speed.BF16:
+        return max(_results(), key=lambda result: result["peaks"]["bfloat16"])
+    return next(result for result in _results() if result.get("same_training"))
 
 
 def speed_table(model: str) -> str:
@@ -29,7 +32,7 @@ def speed_table(model: str) -> str:
 
 def faster(model: str, framework: str, way: str = speed.OURS, than: str = speed.USUAL) -> str:
     """How many times as many images per second one way trains on as another."""
-    speeds = speed.speeds(_result())
+    speeds = speed.speeds(_result(way))
     return f"{speeds[model, framework, way] / speeds[model, framework, than]:.2f}"
 
 
@@ -50,9 +53,34 @@ def speed_setting() -> str:
     )
 
 
+def bfloat16_setting() -> str:
+    """The processor whose gain from bfloat16 the page tells."""
+    result = _result(speed.BF16)
+    times = result["peaks"]["bfloat16"] / result["peaks"]["float32"]
+    return f"{result['cpu']}, which multiplies matrices {times:.0f} times as fast in it"
+
+
+def slower_in_bfloat16() -> str:
+    """How many times as long a multiplication of matrices takes on the page's own processor."""
+    peaks = _result()["peaks"]
+    return f"{peaks['float32'] / peaks['bfloat16']:.0f}"
+
+
+def same_accuracy_table() -> str:
+    """What the usual way and this project's reach after the same steps."""
+    return speed.accuracy_table(_result(), tablefmt="pipe")
+
+
+def points_apart() -> str:
+    """The largest difference in that table, in percentage points."""
+    found = speed.accuracies(_result())
+    apart = [abs(found[*key[:2], speed.OURS] - found[*key[:2], speed.USUAL]) for key in found]
+    return f"{100 * max(apart):.2f}"
+
+
 def images_per_second(model: str, framework: str, way: str) -> str:
     """How fast one way is on each processor, in the order of `processors_table`."""
-    return " and ".join(f"{speed.speeds(result)[model, framework, way]:,.0f}" for result in _results())
+    return _listed(f"{speed.speeds(result)[model, framework, way]:,.0f}" for result in _results())
 
 
 def processors_table() -> str:
@@ -62,6 +90,8 @@ def processors_table() -> str:
         [f"`{model}`", FRAMEWORK_LABELS[framework]]
         + [
             f"{speeds[model, framework, way] / speeds[model, framework, speed.USUAL]:.2f}"
+            if (model, framework, way) in speeds
+            else "-"
             for speeds in found
             for way in (speed.OURS, speed.BF16)
         ]
@@ -74,9 +104,16 @@ def processors_table() -> str:
 
 
 def seconds_to_99(framework: str) -> str:
-    """The shortest LeNet-5 run on MNIST that gets 99 % of the validation images right."""
-    epochs, seconds, reached = _result()["to_99"][framework]
-    return f"{seconds:.1f} s for {reached:.2%} ({epochs} epochs)"
+    """How long the shortest LeNet-5 run on MNIST takes that gets 99 % of the validation images right, likewise."""
+    return _listed(f"{result['to_99'][framework][1]:.1f}" for result in _results()) + " s"
 
 
-FUNCTIONS = (faster, images_per_second, processors_table, seconds_to_99, speed_setting, speed_table, step)
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}"
+
+
+FUNCTIONS = (
+    bfloat16_setting, faster, images_per_second, points_apart, processors_table, same_accuracy_table,
+    seconds_to_99, slower_in_bfloat16, speed_setting, speed_table, step,
+)  # fmt: skip
