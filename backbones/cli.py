@@ -150,8 +150,8 @@ def train(
 ) -> None:
     """Train a model with the recipe for its data set, then read the test set once.
 
-    Without `--out` nothing is written. With it, a checkpoint is kept after each epoch, and a run that was
-    stopped, however it was, goes on with the same command and `--resume`. A finished run is left as it is.
+    Without `--out` nothing is written. With it, a checkpoint is kept after each epoch and on Ctrl-C, and a run that
+    was stopped, however it was, goes on with the same command and `--resume`. A finished run is left as it is.
 
     Example: `backbones train lenet5 --framework tensorflow --epochs 10 --out runs/lenet5`
     """
@@ -263,8 +263,8 @@ def _within_reach(recipe: Recipe) -> Recipe:
 
 def _how_to_go_on(checkpoint: Path | None) -> str:
     if checkpoint is None or not checkpoint.exists():
-        return "interrupted; no epoch was kept"
-    return f"interrupted; {checkpoint} holds every finished epoch: the same command with --resume goes on from it"
+        return "interrupted; nothing was kept"
+    return f"interrupted; {checkpoint} holds the run so far: the same command with --resume goes on from it"
 
 
 def main() -> None:

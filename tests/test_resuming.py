@@ -1,6 +1,8 @@
 """A run gives the same again: after a kill, after a full disk, and from the same seed."""
 
 import errno
+import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nets import FRAMEWORKS, SHORT, both
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from tiny import train
 
@@ -17,6 +20,8 @@ import backbones
 from backbones import convert
 from backbones.training import fit
 from backbones.training import run as training_run
+from backbones.training import tensorflow as training_tensorflow
+from backbones.training.progress import Progress
 
 
 def thin_vgg(framework, **options):
@@ -61,6 +66,39 @@ def test_a_killed_run_goes_on_to_the_same_weights(framework, tmp_path, capsys):
     train(framework, broken)
     assert "epoch   1" not in capsys.readouterr().out
     expected, got = (load_file(folder / "weights.safetensors") for folder in (straight, broken))
+    for key, value in expected.items():
+        np.testing.assert_array_equal(got[key], value, err_msg=key)
+
+
+@both
+@pytest.mark.parametrize(("presses", "kept"), [(1, 8), (2, 0)])
+def test_ctrl_c_keeps_the_steps_of_a_broken_epoch(framework, presses, kept, tiny, tmp_path, monkeypatch):
+    """The run goes on to the very same end. Pressed twice, it is kept as it was after the last whole epoch."""
+    path = tmp_path / "checkpoint.safetensors"
+    seen, update = [], Progress.update
+
+    def run(checkpoint):
+        model = thin_vgg(framework, seed=0)
+        history = fit(model, tiny, SHORT, progress=False, checkpoint=checkpoint)
+        return history.epochs, convert.state(model)
+
+    def press(bar, steps, *means):
+        update(bar, steps, *means)
+        seen.append(steps)
+        if sum(seen) == 28:  # the eighth of the second epoch's twenty
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training_tensorflow, "STEPS_PER_CALL", 4)
+    straight, expected = run(None)
+    monkeypatch.setattr(Progress, "update", press)
+    with pytest.raises(KeyboardInterrupt):
+        run(path)
+    with safe_open(path, framework="np") as file:
+        assert json.loads(file.metadata()["part"])["steps"] == kept
+    epochs, got = run(path)
+    assert [e.train_loss for e in epochs] == pytest.approx([e.train_loss for e in straight], rel=1e-6)
+    assert [e.train_accuracy for e in epochs] == pytest.approx([e.train_accuracy for e in straight], rel=1e-6)
     for key, value in expected.items():
         np.testing.assert_array_equal(got[key], value, err_msg=key)
 

@@ -38,7 +38,7 @@ def fit(
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
-        checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
+        checkpoint: A file to write after each epoch, and on Ctrl-C. If it is there, the run goes on from it.
 
     Returns:
         The epochs of the whole run, in order, those before an interruption included.

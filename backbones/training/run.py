@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,29 @@ from backbones.training.recipe import Recipe
 Arrays = Mapping[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class Part:
+    """The steps of an epoch that are done.
+
+    Attributes:
+        steps: How many.
+        loss: The sum of theirs.
+        accuracy: Likewise.
+        seconds: How long they took, as far as an earlier process took them.
+    """
+
+    steps: int = 0
+    loss: float = 0.0
+    accuracy: float = 0.0
+    seconds: float = 0.0
+
+    def after(self, steps: int, loss: float, accuracy: float) -> Part:
+        """With so many more, whose means these are."""
+        return Part(
+            self.steps + steps, self.loss + steps * loss, self.accuracy + steps * accuracy, self.seconds
+        )
+
+
 class Run:
     """One training: what it is given, how far it is, and where it keeps that.
 
@@ -39,7 +67,7 @@ class Run:
         dataset: From `backbones.data.load`.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
-        checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
+        checkpoint: A file to write after each epoch, and on Ctrl-C. If it is there, the run goes on from it.
 
     Raises:
         BackbonesError: If the model does not fit the data, gives no logits or has nothing to train, or the checkpoint
@@ -57,6 +85,8 @@ class Run:
         self.rates = recipe.learning_rates(self.steps)
         self.history = History()
         self.saved: Arrays | None = None
+        self.first, self.part = 0, Part()  # the first epoch to do, and what is done of it
+        self.interrupted = False
         self.identity = _identity(model, dataset, recipe)
         require_logits(model, dataset, next(self.batches(0))[0])
         require_trainable(model)
@@ -68,9 +98,13 @@ class Run:
         """Numbers, from 0, of the epochs that are not done yet."""
         return range(len(self.history.epochs), self.recipe.epochs)
 
+    def begun(self, epoch: int) -> Part:
+        """What an earlier process has done of an epoch."""
+        return self.part if epoch == self.first else Part()
+
     def batches(self, epoch: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """The training batches of one epoch: N x H x W x C and N. The same for both frameworks."""
-        return batches(
+        """The training batches of one epoch that are left: N x H x W x C and N. The same for both frameworks."""
+        made = batches(
             self.dataset.train,
             batch_size=self.recipe.batch_size,
             seed=self.recipe.seed,
@@ -80,10 +114,17 @@ class Run:
             std=self.dataset.std,
             padding=self.padding,
         )
+        # The random numbers of the others are drawn all the same, so that these are what they would have been.
+        return islice(made, self.begun(epoch).steps, None)
 
     def bar(self, epoch: int) -> Progress:
-        """The progress bar of one epoch."""
-        return Progress(epoch, self.recipe.epochs, self.steps, self.recipe.batch_size, show=self.progress)
+        """The progress bar of one epoch, whose time runs from here."""
+        bar = Progress(epoch, self.recipe.epochs, self.steps, self.recipe.batch_size, show=self.progress)
+        part = self.begun(epoch)
+        if part.steps:
+            bar.update(part.steps, part.loss / part.steps, part.accuracy / part.steps)
+        self.start = time.perf_counter() - part.seconds
+        return bar
 
     def check(self, loss: float, epoch: int, step: int) -> None:
         """Stop a run whose loss is no longer a number: no later step can mend it.
@@ -103,25 +144,63 @@ class Run:
                 f"try a peak learning rate below {self.recipe.learning_rate:.3g}, or a longer warm-up"
             )
 
-    def finish_epoch(self, loss: float, accuracy: float, seconds: float, arrays: Arrays) -> Epoch:
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C wait for the end of a step, where a run can be gone on from. Pressed again, it does not wait."""
+        if self.checkpoint is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, frame: Any) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        before = signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if self.interrupted:  # after the last step
+            raise KeyboardInterrupt
+
+    def finish_steps(self, part: Part, arrays: Callable[[], Arrays]) -> None:
+        """Stop here if Ctrl-C was pressed.
+
+        Args:
+            part: The steps of the epoch that are done.
+            arrays: As for `finish_epoch`.
+
+        Raises:
+            KeyboardInterrupt: Once the checkpoint is written.
+        """
+        if self.interrupted:
+            self._write(replace(part, seconds=time.perf_counter() - self.start), arrays())
+            raise KeyboardInterrupt
+
+    def finish_epoch(self, part: Part, arrays: Callable[[], Arrays]) -> Epoch:
         """Look at the validation images, note what happened, and write the checkpoint.
 
         Args:
-            loss: Mean of the epoch's training steps.
-            accuracy: Likewise.
-            seconds: How long they took.
+            part: All of the epoch's steps.
             arrays: Weights, optimizer and random state: what the framework needs to go on from here.
         """
+        seconds = time.perf_counter() - self.start
         validation = evaluate(self.model, self.dataset, "validation")
+        loss, accuracy = part.loss / part.steps, part.accuracy / part.steps
         number = len(self.history.epochs) + 1
         rate = float(self.rates[number * self.steps - 1])
         self.history.epochs.append(
             Epoch(number, rate, loss, accuracy, validation.loss, validation.accuracy, seconds)
         )
-        if self.checkpoint is not None:
-            notes = {"run": json.dumps(self.identity), "history": json.dumps(self.history.to_json())}
-            write_whole(self.checkpoint, partial(save_file, dict(arrays), metadata=notes))
+        self._write(Part(), arrays())
         return self.history.epochs[-1]
+
+    def _write(self, part: Part, arrays: Arrays) -> None:
+        if self.checkpoint is not None:
+            made = {"run": self.identity, "history": self.history.to_json(), "part": asdict(part)}
+            notes = {key: json.dumps(value) for key, value in made.items()}
+            write_whole(self.checkpoint, partial(save_file, dict(arrays), metadata=notes))
 
     def _read(self, path: Path) -> None:
         try:
@@ -131,7 +210,8 @@ class Run:
                 notes = file.metadata() or {}
                 self.saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             found, epochs = json.loads(notes["run"]), json.loads(notes["history"])
-            self.history = History.from_json(epochs)
+            self.history, self.part = History.from_json(epochs), Part(**json.loads(notes["part"]))
+            self.first = len(self.history.epochs)
             other = _difference(found, self.identity)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise BackbonesError(f"{path} is not a checkpoint of a training run: {error}") from error

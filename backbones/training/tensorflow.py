@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from backbones.errors import BackbonesError
 from backbones.training.history import History
 from backbones.training.progress import Progress
 from backbones.training.recipe import Recipe
-from backbones.training.run import Arrays, Run
+from backbones.training.run import Arrays, Part, Run
 
 # Steps that run inside one call of the compiled graph. Each call costs Python time; one step of a small net
 # is over before Python is back.
@@ -46,7 +46,7 @@ def fit(
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
-        checkpoint: A file to write after each epoch. If it is there, the run goes on from it.
+        checkpoint: A file to write after each epoch, and on Ctrl-C. If it is there, the run goes on from it.
 
     Returns:
         The epochs of the whole run, in order, those before an interruption included.
@@ -69,13 +69,12 @@ def fit(
     # One stream's batches are made while the one before is learned from, also from epoch to epoch.
     streams = prefetch((stream for epoch in run.epochs_to_do for stream in streams_of(run, epoch)), depth=1)
     try:
-        for epoch in run.epochs_to_do:
-            with run.bar(epoch) as bar:
-                start = time.perf_counter()
-                with in_precision(model, recipe.precision):
-                    loss, accuracy = train_epoch(model, streams, run, epoch, bar)
-                seconds = time.perf_counter() - start
-                bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model)))
+        with run.interruptible():
+            for epoch in run.epochs_to_do:
+                with run.bar(epoch) as bar:
+                    with in_precision(model, recipe.precision):
+                        part = train_epoch(model, streams, run, epoch, bar)
+                    bar.finish(run.finish_epoch(part, partial(arrays_of, model)))
     finally:
         # A `.keras` file could not hold the recipe's optimizer and loss; Ctrl-C leaves a model that can be saved, too.
         model.compile("sgd", cross_entropy(label_smoothing=0), metrics=["accuracy"])
@@ -84,18 +83,15 @@ def fit(
 
 def train_epoch(
     model: keras.Model, streams: Iterator[tf.data.Dataset], run: Run, epoch: int, bar: Progress
-) -> tuple[float, float]:
-    """Go through the training images once; the mean loss and the share of right answers on the way."""
-    loss, accuracy, done = 0.0, 0.0, 0
-    while done < run.steps:
-        stream = next(streams)
+) -> Part:
+    """Go through the training images once; their losses and right answers on the way."""
+    part = run.begun(epoch)
+    while part.steps < run.steps:
         # One call of `fit` per stream: Keras forgets nothing between them, but begins its means anew.
-        logs = model.fit(stream, shuffle=False, verbose=0, callbacks=[_Watch(run, epoch, bar, done)]).history
-        share = len(stream) / run.steps
-        loss += share * float(logs["loss"][0])
-        accuracy += share * float(logs["accuracy"][0])
-        done += len(stream)
-    return loss, accuracy
+        watch = _Watch(run, epoch, bar, part)
+        model.fit(next(streams), shuffle=False, verbose=0, callbacks=[watch])
+        part = watch.part
+    return part
 
 
 def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) -> None:
@@ -213,20 +209,22 @@ def as_tf_dataset(batches: list[tuple[NDArray[np.float32], NDArray[np.int64]]]) 
 class _Watch(keras.callbacks.Callback):
     """Moves the progress bar and checks the loss; Keras calls it once per `STEPS_PER_CALL` steps.
 
-    The means are Keras's own, and so begin anew with each stream. `before` counts the epoch's steps before this one's.
+    The means are Keras's own, and so begin anew with each stream. `before` is what was done of the epoch until then.
     """
 
-    def __init__(self, run: Run, epoch: int, bar: Progress, before: int) -> None:
+    def __init__(self, run: Run, epoch: int, bar: Progress, before: Part) -> None:
         super().__init__()
-        self.run, self.epoch, self.bar, self.before, self.done = run, epoch, bar, before, before
+        self.run, self.epoch, self.bar, self.before, self.part = run, epoch, bar, before, before
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
+        loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
         # Keras counts the last call's steps in full, whether the stream had so many left or not.
-        step = self.before + min(batch, self.params["steps"] - 1)
-        self.run.check(float(logs["loss"]), self.epoch, step)
-        self.bar.update(step + 1 - self.done, float(logs["loss"]), float(logs["accuracy"]))
-        self.done = step + 1
+        part = self.before.after(min(batch + 1, self.params["steps"]), loss, accuracy)
+        self.run.check(loss, self.epoch, part.steps - 1)
+        self.bar.update(part.steps - self.part.steps, part.loss / part.steps, part.accuracy / part.steps)
+        self.part = part
+        self.run.finish_steps(part, partial(arrays_of, self.model))
 
 
 def arrays_of(model: keras.Model) -> Arrays:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +13,9 @@ from backbones.data import Dataset, prefetch
 from backbones.errors import BackbonesError
 from backbones.training.fitting import spec_of
 from backbones.training.history import History
+from backbones.training.progress import Progress
 from backbones.training.recipe import Recipe
-from backbones.training.run import Arrays, Run
+from backbones.training.run import Arrays, Part, Run
 
 
 def fit(
@@ -33,8 +33,8 @@ def fit(
         dataset: From `backbones.data.load`. The test images are not touched.
         recipe: How to train.
         progress: Whether to show a progress bar (on a terminal) and a line per epoch.
-        checkpoint: A file to write after each epoch. If it is there, the run goes on from it, to the very same
-            weights as one that was never interrupted.
+        checkpoint: A file to write after each epoch, and on Ctrl-C. If it is there, the run goes on from it, to the
+            very same weights as one that was never interrupted.
 
     Returns:
         The epochs of the whole run, in order, those before an interruption included.
@@ -51,30 +51,27 @@ def fit(
     """
     run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
     optimizer = make_optimizer(model, recipe)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), run.interruptible():
         torch.manual_seed(recipe.seed)  # for dropout
         if run.saved is not None:
             restore(model, optimizer, run.saved)
         for epoch in run.epochs_to_do:
             with run.bar(epoch) as bar:
-                start = time.perf_counter()
-                loss, accuracy = train_epoch(model, optimizer, run, epoch, bar)
-                seconds = time.perf_counter() - start
-                bar.finish(run.finish_epoch(loss, accuracy, seconds, arrays_of(model, optimizer)))
+                part = train_epoch(model, optimizer, run, epoch, bar)
+                bar.finish(run.finish_epoch(part, partial(arrays_of, model, optimizer)))
     model.eval()
     return run.history
 
 
 def train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, run: Run, epoch: int, bar: Any
-) -> tuple[float, float]:
-    """Go through the training images once; the mean loss and the share of right answers on the way."""
-    recipe = run.recipe
+    model: nn.Module, optimizer: torch.optim.Optimizer, run: Run, epoch: int, bar: Progress
+) -> Part:
+    """Go through the training images once; their losses and right answers on the way."""
+    recipe, part = run.recipe, run.begun(epoch)
     dtype = next(model.parameters()).dtype
     model.train()
-    total_loss, right = 0.0, 0
-    for step, (images, labels) in enumerate(prefetch(run.batches(epoch))):
-        optimizer.param_groups[0]["lr"] = float(run.rates[epoch * run.steps + step])
+    for images, labels in prefetch(run.batches(epoch)):
+        optimizer.param_groups[0]["lr"] = float(run.rates[epoch * run.steps + part.steps])
         # A view, not a copy: N x C x H x W whose memory order stays N x H x W x C ("channels last").
         x, y = torch.from_numpy(images).permute(0, 3, 1, 2).to(dtype), torch.from_numpy(labels)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
@@ -82,11 +79,11 @@ def train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        run.check(loss.item(), epoch, step)
-        total_loss += loss.item()
-        right += int((logits.detach().argmax(1) == y).sum())
-        bar.update(1, total_loss / (step + 1), right / ((step + 1) * recipe.batch_size))
-    return total_loss / run.steps, right / (run.steps * recipe.batch_size)
+        run.check(loss.item(), epoch, part.steps)
+        part = part.after(1, loss.item(), int((logits.detach().argmax(1) == y).sum()) / recipe.batch_size)
+        bar.update(1, part.loss / part.steps, part.accuracy / part.steps)
+        run.finish_steps(part, partial(arrays_of, model, optimizer))
+    return part
 
 
 def forward(model: nn.Module, x: Tensor, y: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
