@@ -66,6 +66,13 @@ def slower_in_bfloat16() -> str:
     return f"{peaks['float32'] / peaks['bfloat16']:.0f}"
 
 
+def at_peak(model: str) -> str:
+    """How many times as fast as the usual way in PyTorch a training would be whose every operation ran at the peak."""
+    result = _result()
+    usual = speed.speeds(result)[model, "torch", speed.USUAL]
+    return f"{1 / speed.share_of_peak(result, model, speed.USUAL, usual):.1f}"
+
+
 def same_accuracy_table() -> str:
     """What the usual way and this project's reach after the same steps."""
     return speed.accuracy_table(_result(), tablefmt="pipe")
@@ -114,6 +121,6 @@ def _listed(words: Iterable[str]) -> str:
 
 
 FUNCTIONS = (
-    bfloat16_setting, faster, images_per_second, points_apart, processors_table, same_accuracy_table,
+    at_peak, bfloat16_setting, faster, images_per_second, points_apart, processors_table, same_accuracy_table,
     seconds_to_99, slower_in_bfloat16, speed_setting, speed_table, step,
 )  # fmt: skip
