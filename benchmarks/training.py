@@ -6,7 +6,8 @@
 The usual way is what most tutorials show. PyTorch: each image by itself through PIL, a tensor and
 `Normalize`, collected by a `DataLoader`. Keras: `fit` on arrays. This project's way is `backbones.training.fit`.
 Between them stand the steps from one to the other. All train the same net from the same start, on the same batches in
-the same order, at the same rates and without augmentation: speed is all that differs by more than rounding does.
+the same order, at the same rates and without augmentation. What they reach differs by rounding, and by what dropout
+leaves out.
 
 The ways take turns, since other work on a machine comes and goes; the median of the turns counts. Each turn is a
 process of its own, so that its peak memory is its own, too.
