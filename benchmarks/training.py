@@ -6,8 +6,7 @@
 The usual way is what most tutorials show. PyTorch: each image by itself through PIL, a tensor and
 `Normalize`, collected by a `DataLoader`. Keras: `fit` on arrays. This project's way is `backbones.training.fit`.
 Between them stand the steps from one to the other. All train the same net from the same start, on the same batches in
-the same order, at the same rates and without augmentation. What they reach differs by rounding, and by what dropout
-leaves out.
+the same order, at the same rates and without augmentation, so that what they reach can be compared, too.
 
 The ways take turns, since other work on a machine comes and goes; the median of the turns counts. Each turn is a
 process of its own, so that its peak memory is its own, too.
@@ -132,7 +131,8 @@ def order_of(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 def usual_torch(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     """The loop of most PyTorch tutorials."""
     sampler = SameOrder(len(dataset.train), recipe.seed)
-    loader = DataLoader(PerSample(dataset), recipe.batch_size, sampler=sampler, drop_last=True)
+    own = torch.Generator()  # the loader draws a number each epoch, which dropout would miss
+    loader = DataLoader(PerSample(dataset), recipe.batch_size, sampler=sampler, drop_last=True, generator=own)
     return plain_torch(model, recipe, len(loader), lambda epoch: loader)
 
 
@@ -157,6 +157,7 @@ def from_memory(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
 
 def plain_torch(model: Any, recipe: Recipe, steps: int, batches: Callable[[int], Iterable]) -> float:
     """Train, and say how many seconds it took."""
+    torch.manual_seed(recipe.seed)  # for dropout, as in `fit`
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     shares = [*recipe.learning_rates(steps) / recipe.learning_rate, 0]  # it asks for one more at the end
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, shares.__getitem__)
@@ -179,6 +180,7 @@ def usual_tensorflow(model: Any, dataset: data.Dataset, recipe: Recipe) -> float
     optimizer = keras.optimizers.AdamW(rates, weight_decay=recipe.weight_decay, epsilon=recipe.epsilon)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
+    keras_loop.seed_dropout(model, recipe.seed)
 
     def fit_epoch(epoch: int) -> float:
         order = order_of(len(dataset.train), recipe.seed, epoch)[: steps * recipe.batch_size]
@@ -231,11 +233,12 @@ def take_turn(model_name: str, framework: str, way: str, epochs: int, seed: int)
     return Turn(epochs * len(part.train) / seconds, evaluate(model, part, "validation").accuracy, memory)
 
 
-def matmul_peak(dtype: torch.dtype, side: int = 1024, seconds: float = 10.0) -> float:
-    """The most operations per second that a matrix multiplication reaches here, in so many seconds' trials."""
+def matmul_peak(dtype: torch.dtype) -> float:
+    """The most operations per second that a matrix multiplication reaches here, in ten seconds of trials."""
+    side = 1024
     a, b = torch.randn(side, side, dtype=dtype), torch.randn(side, side, dtype=dtype)
-    best, begin = float("inf"), time.perf_counter()
-    while best == float("inf") or time.perf_counter() - begin < seconds:
+    best, end = float("inf"), time.perf_counter() + 10
+    while time.perf_counter() < end:
         start = time.perf_counter()
         a @ b
         best = min(best, time.perf_counter() - start)
@@ -268,7 +271,7 @@ def main(
         for framework, ways in WAYS.items()
         for turn in range(turns)
         for way in ways
-        if way != BF16 or multiplies_bfloat16()  # elsewhere a turn takes half an hour
+        if way != BF16 or multiplies_bfloat16()  # elsewhere it takes many times as long
     ]
     seen: dict[tuple[str, str, str], list[Turn]] = {}
     spawn = multiprocessing.get_context("spawn")
