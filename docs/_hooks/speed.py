@@ -42,6 +42,16 @@ def step(model: str, batch_size: int) -> str:
     return f"{1000 * batch_size / speeds[model, 'torch', speed.OURS]:.0f} ms"
 
 
+def speed_processor() -> str:
+    """The processor that the page is about."""
+    return _result()["cpu"]
+
+
+def older_processors() -> str:
+    """Those whose records are of a time when the ways did not take the same steps."""
+    return _listed(result["cpu"] for result in _results() if "same_training" not in result)
+
+
 def speed_setting() -> str:
     """On what was measured, and how."""
     result = _result()
@@ -117,10 +127,10 @@ def seconds_to_99(framework: str) -> str:
 
 def _listed(words: Iterable[str]) -> str:
     *first, last = words
-    return f"{', '.join(first)} and {last}"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 FUNCTIONS = (
-    at_peak, bfloat16_setting, faster, images_per_second, points_apart, processors_table, same_accuracy_table,
-    seconds_to_99, slower_in_bfloat16, speed_setting, speed_table, step,
+    at_peak, bfloat16_setting, faster, images_per_second, older_processors, points_apart, processors_table,
+    same_accuracy_table, seconds_to_99, slower_in_bfloat16, speed_processor, speed_setting, speed_table, step,
 )  # fmt: skip
