@@ -114,7 +114,9 @@ def train(run: Run, free: queue.SimpleQueue[int]) -> None:
         model = model_for(data.load(run.dataset), run.model, "torch", seed=run.seed)
         backbones.save_weights(model, start)
     command = ["train", run.model, "--framework", run.framework, "--dataset", run.dataset]
-    command += ["--epochs", str(run.epochs), "--seed", str(run.seed)]
+    # Every number of the recipe, the precision on whatever processor.
+    precision = recipe_for(run.model, run.dataset).precision
+    command += ["--epochs", str(run.epochs), "--seed", str(run.seed), "--precision", precision]
     command += ["--weights", str(start), "--out", str(folder), "--resume"]
     core = free.get()
     try:

@@ -217,6 +217,31 @@ def test_a_finished_run_is_kept_without_another_training(tmp_path, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "run",
+    [run for run in records.RUNS if (run.framework, run.seed) == ("torch", 0)],
+    ids=lambda run: run.path.stem,
+)
+def test_a_recorded_run_has_its_recipe_on_any_processor(run, tmp_path, monkeypatch):
+    def fit(model, images, recipe, **options):
+        used.append(recipe)
+        raise KeyboardInterrupt
+
+    commands: list[list[str]] = []
+    used: list[training.Recipe] = []
+    free = queue.SimpleQueue[int]()
+    free.put(0)
+    monkeypatch.setattr(records, "UNFINISHED", tmp_path)
+    run.folder.path.mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "run", lambda command, **options: commands.append(command))
+        records.train(run, free)
+    monkeypatch.setattr(processor, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(training, "fit", fit)
+    runner.invoke(cli.app, commands[0][3:])
+    assert used == [training.recipe_for(run.model, run.dataset)]
+
+
 def test_training_goes_on_from_given_weights(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name: tiny)
     start = backbones.create_model("lenet5", seed=9)
