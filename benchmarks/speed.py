@@ -13,7 +13,7 @@ import backbones
 from backbones.training.report import FRAMEWORK_LABELS, RECORDS
 
 RESULTS = RECORDS.parent / "speed"
-USUAL, OURS, BF16 = "the usual way", "this project", "in bfloat16"
+USUAL, ONEDNN, OURS, BF16 = "the usual way", "with oneDNN", "this project", "in bfloat16"
 
 
 def record_of(cpu: str) -> Path:

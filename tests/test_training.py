@@ -28,7 +28,6 @@ from backbones.training import run as training_run
 from backbones.training import tensorflow as training_tensorflow
 from backbones.training import torch as training_torch
 from benchmarks.lockstep import Walk, keras_precision, lockstep
-from benchmarks.training import OURS, USUAL, WAYS, with_others
 
 
 @pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(rotate=10, shift=1.5, scale=0.1)])
@@ -251,43 +250,6 @@ def test_what_does_not_fit_the_data_is_refused(framework, tiny):
         fit(backbones.create_model("lenet5", framework=framework), tiny, Recipe(batch_size=10_000))
     with pytest.raises(backbones.BackbonesError, match="unknown split 'val'"):
         evaluate(backbones.create_model("lenet5", framework=framework), tiny, "val")
-
-
-@pytest.mark.parametrize(
-    ("framework", "way", "apart"),
-    # Keras's own AdamW puts epsilon elsewhere, so that the smallest gradients have another effect.
-    [("torch", USUAL, 1e-4), ("torch", "batches from memory", 1e-4), ("tensorflow", USUAL, 0.1)],
-)
-# With dropout the random numbers must be the same, too; BatchNorm carries rounding much further.
-@pytest.mark.parametrize(
-    ("name", "options", "bound"), [("lenet5", {}, 0.0), ("vgg_mini", {"channels": (4, 8, 16)}, 0.3)]
-)
-def test_the_ways_whose_speed_is_compared_are_one_training(framework, way, apart, name, options, bound, tiny):
-    """So that the difference in accuracy is that of rounding; in another order the images lead elsewhere."""
-
-    def trained(way, seed=1):
-        model = backbones.create_model(name, framework, seed=0, **options)
-        WAYS[framework][way](model, tiny, Recipe(epochs=2, seed=seed))
-        return np.concatenate([weights.ravel() for weights in convert.state(model).values()])
-
-    ours, usual = trained(OURS), trained(way)
-    distance = np.linalg.norm(usual - ours) / np.linalg.norm(trained(OURS, seed=2) - ours)
-    assert distance < max(bound, apart)
-
-
-def test_a_net_that_is_measured_again_leaves_the_others_in_the_record():
-    def measured(*nets, speed):
-        ways = [{"model": net, "turns": [speed]} for net in nets]
-        return {"cpu": "a", "peaks": {"float32": speed}, "ways": ways}
-
-    before = measured("lenet5", "vgg_mini", "resnet20", speed=1)
-    after = with_others(measured("vgg_mini", speed=2), before)
-    assert [(way["model"], *way["turns"]) for way in after["ways"]] == [
-        ("lenet5", 1),
-        ("vgg_mini", 2),
-        ("resnet20", 1),
-    ]
-    assert after["peaks"] == {"float32": 2}
 
 
 def test_evaluation_matches_torchs_own_loss(rng):
