@@ -158,16 +158,19 @@ class AdamW(keras.optimizers.Adam):
         super().__init__(RateOfStep(rates), recipe.beta1, recipe.beta2, recipe.epsilon)
         self.decay = recipe.weight_decay
 
-    def update_step(self, gradient, variable, learning_rate):
-        """What is the same for all weights is worked out in float64 and rounded once."""
-        index = self._get_variable_index(variable)
-        mean, square = self._momentums[index], self._velocities[index]
-        step, rate = (tf.cast(x, tf.float64) for x in (self.iterations + 1, learning_rate))
+    def apply(self, grads, trainable_variables=None):
+        """What is the same for all weights is worked out once, in float64, and rounded once."""
+        step, rate = (tf.cast(x, tf.float64) for x in (self.iterations + 1, self.learning_rate))
         # What a running mean that began at zero still lacks of 1.
         of_mean, of_square = (1 - tf.constant(b, tf.float64) ** step for b in (self.beta_1, self.beta_2))
-        kept, length, root = (
-            tf.cast(x, variable.dtype) for x in (1 - rate * self.decay, rate / of_mean, tf.sqrt(of_square))
-        )
+        self.shared = 1 - rate * self.decay, rate / of_mean, tf.sqrt(of_square)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Move one weight; the rate is in what `apply` has worked out."""
+        index = self._get_variable_index(variable)
+        mean, square = self._momentums[index], self._velocities[index]
+        kept, length, root = (tf.cast(x, variable.dtype) for x in self.shared)
         variable.assign(variable * kept)
         mean.assign_add((gradient - mean) * (1 - self.beta_1))
         square.assign(square * self.beta_2 + gradient * (1 - self.beta_2) * gradient)
