@@ -17,6 +17,7 @@ from backbones.errors import BackbonesError, choice, shown
 from backbones.files import write_whole
 from backbones.registry import changes_of, find_spec, summarize_spec
 from backbones.spec import Spec
+from backbones.summary import pair
 from backbones.weight_files import KINDS, read
 
 SHIPPED = Path(__file__).parent / "pretrained"
@@ -58,16 +59,26 @@ def _require_as_built(spec: Spec, weights: convert.State) -> None:
     found: Counter[str] = Counter()
     for key, values in weights.items():
         found[key.rpartition(".")[0]] += values.size
+    said = f"in {_said(_identity(spec))}, so that no net could load them; build the net with"
+    other_layers = "options of create_model that change its layers"
     for name in {**built, **found}:
         if found[name] != built.get(name, 0):
             units = getattr(weights.get(f"{name}.bias"), "size", None)
             head = name in layers and layers[name].output.shape == (spec.num_classes, 1, 1)
             other = head and units not in (None, spec.num_classes)
-            change = f"num_classes={units}" if other else "options of create_model that change its layers"
+            change = f"num_classes={units}" if other else other_layers
             raise BackbonesError(
-                f"{shown(name)} holds {found[name]:,} weights, but {built.get(name, 0):,} in {_said(_identity(spec))}, "
-                f"so that no net could load them; build the net with {change}"
+                f"{shown(name)} holds {found[name]:,} weights, but {built.get(name, 0):,} {said} {change}"
             )
+    for name, layer in layers.items():
+        weight = weights.get(f"{name}.weight")
+        if layer.type == "Conv" and layer.kernel and weight is not None:
+            given, wanted = weight.shape[-2:], pair(layer.kernel)
+            if given != wanted:  # of as many weights
+                raise BackbonesError(
+                    f"{shown(name)} has windows of {given[0]} x {given[1]}, "
+                    f"but of {wanted[0]} x {wanted[1]} {said} {other_layers}"
+                )
 
 
 def shipped(name: str, dataset: str) -> Path:

@@ -144,6 +144,10 @@ def beheaded():
             "'conv1' holds 456 .* 156 in .* options of create_model",
         ),
         (
+            lambda: replaced("conv2", torch.nn.Conv2d(6, 16, (1, 25))),
+            "'conv2' has windows of 1 x 25, but of 5 x 5 in lenet5 with .* options of create_model",
+        ),
+        (
             lambda: replaced("fc3", torch.nn.Identity()),
             "'fc3' holds 0 weights, but 850 in .* options of create_model",
         ),
