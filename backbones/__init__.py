@@ -12,8 +12,8 @@ Examples:
 
 import os
 
-# TensorFlow uses oneDNN's convolutions by itself only on processors with instructions made for neural networks; on
-# others they make training two to three times as fast. It must be said before TensorFlow is imported.
+# TensorFlow uses oneDNN's convolutions by itself only on processors with instructions made for neural networks; what
+# they buy on others is measured in docs/results/speed.md. It must be said before TensorFlow is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 from backbones import convert, data, training
