@@ -101,8 +101,7 @@ def torch_step(model: torch.nn.Module, run: Run) -> Step:
 
 def keras_step(model: keras.Model, run: Run) -> Step:
     """One step of the loop in `backbones.training.tensorflow`, with the loss as the outcome."""
-    tensorflow_loop.compile_for(model, run.recipe, run.rates)
-    model.steps_per_execution = 1
+    tensorflow_loop.compile_for(model, run.recipe, run.rates, steps=1)
 
     def step(images: NDArray[Any], labels: NDArray[np.int64]) -> float:
         model.reset_metrics()  # the loss of this step, not the mean of all

@@ -14,6 +14,7 @@ from backbones.training.report import FRAMEWORK_LABELS, RECORDS
 
 RESULTS = RECORDS.parent / "speed"
 USUAL, ONEDNN, OURS, BF16 = "the usual way", "with oneDNN", "this project", "in bfloat16"
+ONE, MANY = "one step per call", "many steps per call"
 
 
 def record_of(cpu: str) -> Path:

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 import backbones.training.tensorflow as keras_loop
 from backbones import data
 from backbones.training import Recipe, fit
-from benchmarks.speed import BF16, ONEDNN, OURS, USUAL
+from benchmarks.speed import BF16, MANY, ONE, ONEDNN, OURS, USUAL
 
 
 class PerSample(Dataset):
@@ -154,8 +154,14 @@ def usual_tensorflow(model: Any, dataset: data.Dataset, recipe: Recipe) -> float
 
 
 def one_step_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
-    """This project's loop in Keras, back in Python after every step."""
-    keras_loop.STEPS_PER_CALL = 1  # this process takes one turn and ends
+    """This project's loop in Keras, back in Python after every step, as it is by itself where steps are long."""
+    keras_loop.LONG = 0  # this process takes one turn and ends
+    return ours(model, dataset, recipe)
+
+
+def many_steps_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+    """This project's loop in Keras, back in Python after many steps, as it is by itself where they are short."""
+    keras_loop.LONG = float("inf")
     return ours(model, dataset, recipe)
 
 
@@ -174,7 +180,8 @@ WAYS: dict[str, dict[str, Callable[..., float]]] = {
     "tensorflow": {
         USUAL: usual_tensorflow,
         ONEDNN: usual_tensorflow,  # the same, in a process where TensorFlow is told to use it
-        "one step per call": one_step_per_call,
+        ONE: one_step_per_call,
+        MANY: many_steps_per_call,
         OURS: ours,
         BF16: ours_bf16,
     },

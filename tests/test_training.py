@@ -27,6 +27,7 @@ from backbones.training import Evaluation, Recipe, evaluate, fit
 from backbones.training import run as training_run
 from backbones.training import tensorflow as training_tensorflow
 from backbones.training import torch as training_torch
+from backbones.training.progress import Progress
 from benchmarks.lockstep import Walk, keras_precision, lockstep
 
 
@@ -195,6 +196,20 @@ def test_a_trained_keras_model_is_saved_and_measured_as_any(tiny, tmp_path):
     images = ((tiny.validation.images / 255 - tiny.mean) / tiny.std).astype(np.float32)
     loss, accuracy = again.evaluate(images, tiny.validation.labels, verbose=0)
     assert (loss, accuracy) == pytest.approx((found.loss, found.accuracy), rel=1e-5)
+
+
+def test_steps_per_call_go_by_the_length_of_a_step_and_change_no_weight(tiny, monkeypatch):
+    ends, updates = [], []
+    monkeypatch.setattr(Progress, "update", lambda bar, steps, *means: updates.append(steps))
+    for long, expected in ((0, [1] * 20), (float("inf"), [20])):
+        monkeypatch.setattr(training_tensorflow, "LONG", long)
+        model = backbones.create_model("lenet5", "tensorflow", seed=0)
+        updates.clear()
+        fit(model, tiny, replace(SHORT, epochs=1), progress=False)
+        assert updates == expected
+        ends.append(convert.state(model))
+    for key, value in ends[0].items():
+        np.testing.assert_array_equal(ends[1][key], value, err_msg=key)
 
 
 def test_keras_takes_an_epoch_in_bounded_parts_to_the_same_end(tiny, monkeypatch):

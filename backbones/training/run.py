@@ -59,6 +59,7 @@ class Run:
     """One training: what it is given, how far it is, and where it keeps that.
 
     Attributes:
+        images: A batch of the training images, N x H x W x C, which the model was seen to take.
         history: The epochs that are done.
         saved: Everything that the framework has to put back to go on, if a checkpoint was found.
 
@@ -88,7 +89,8 @@ class Run:
         self.first, self.part = 0, Part()  # the first epoch to do, and what is done of it
         self.interrupted = False
         self.identity = _identity(model, dataset, recipe)
-        require_logits(model, dataset, next(self.batches(0))[0])
+        self.images, _ = next(self.batches(0))
+        require_logits(model, dataset, self.images)
         require_trainable(model)
         if self.checkpoint is not None:
             self._read(self.checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,9 +22,13 @@ from backbones.training.progress import Progress
 from backbones.training.recipe import Recipe
 from backbones.training.run import Arrays, Part, Run
 
-# Steps that run inside one call of the compiled graph. Each call costs Python time; one step of a small net
-# is over before Python is back.
+# Short steps that run inside one call of the compiled graph. Each call costs some milliseconds of Python, which is not
+# much less than such a step takes.
 STEPS_PER_CALL = 39
+
+# A step is long if a batch takes more seconds than this forward, layer by layer. On the slowest processor measured
+# LeNet-5 takes a third of it, alexnet_mini half as much again, and the other nets three times as much and more.
+LONG = 0.06
 
 # The most that the images of one stream may take, in bytes; a few streams are in memory at once. MNIST's training
 # split is one stream, with LeNet's border, too.
@@ -62,7 +67,7 @@ def fit(
         2
     """
     run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
-    compile_for(model, recipe, run.rates)
+    compile_for(model, recipe, run.rates, steps_per_call(model, run.images))
     seed_dropout(model, recipe.seed)
     if run.saved is not None:
         restore(model, run.saved)
@@ -94,14 +99,24 @@ def train_epoch(
     return part
 
 
-def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32]) -> None:
-    """Give the model the recipe's optimizer and loss."""
+def steps_per_call(model: keras.Model, images: NDArray[np.float32]) -> int:
+    """How many steps run inside one call of the compiled graph. It changes no weight.
+
+    One, where a step is long: many win nothing there, take longer to trace, and let progress bar and Ctrl-C wait.
+    """
+    start = time.perf_counter()
+    model(images, training=False)
+    return 1 if time.perf_counter() - start > LONG else STEPS_PER_CALL
+
+
+def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32], steps: int) -> None:
+    """Give the model the recipe's optimizer and loss, and so many steps per call."""
     model.compile(
         AdamW(recipe, rates),
         cross_entropy(recipe.label_smoothing),
         # Not by name: such a metric makes its variables in the first step, which TensorFlow then traces twice.
         metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
-        steps_per_execution=STEPS_PER_CALL,
+        steps_per_execution=steps,
         jit_compile=False,  # XLA is several times slower on a CPU
     )
     model.optimizer.build(model.trainable_variables)  # likewise
@@ -210,7 +225,7 @@ def as_tf_dataset(batches: list[tuple[NDArray[np.float32], NDArray[np.int64]]]) 
 
 
 class _Watch(keras.callbacks.Callback):
-    """Moves the progress bar and checks the loss; Keras calls it once per `STEPS_PER_CALL` steps.
+    """Moves the progress bar and checks the loss; Keras calls it after each call of the graph.
 
     The means are Keras's own, and so begin anew with each stream. `before` is what was done of the epoch until then.
     """
