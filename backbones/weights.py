@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 from safetensors.numpy import save_file
 
 from backbones import convert
+from backbones.convert.models import require_own_layers
 from backbones.download import SOURCES
 from backbones.errors import BackbonesError, choice, shown
 from backbones.files import write_whole
@@ -49,6 +50,7 @@ def save_weights(model: Any, path: str | Path) -> None:
     metadata = {"backbones": json.dumps(_identity(spec)), "input_size": str(spec.input_size)}
     weights = convert.state(model)
     _require_as_built(spec, weights)
+    require_own_layers(model)
     write_whole(path, lambda part: save_file(weights, part, metadata))
 
 

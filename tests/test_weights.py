@@ -155,12 +155,24 @@ def beheaded():
             lambda: replaced("more", torch.nn.Linear(1, 1)),
             "'more' holds 2 weights, but 0 in .* options of create",
         ),
+        (lambda: replaced("relu1", torch.nn.GELU()), "'relu1' is GELU here, but ReLU in lenet5 as create"),
+        (lambda: replaced("pool2", None), "'pool2' is nothing here, but MaxPool2d in lenet5 as create"),
+        (
+            lambda: replaced("more", torch.nn.Dropout()),
+            "'more' is Dropout here, but nothing in lenet5 as create",
+        ),
     ],
 )
-def test_what_no_net_could_load_is_not_saved(make, said, tmp_path):
+def test_what_no_net_could_load_or_would_be_another_is_not_saved(make, said, tmp_path):
     with pytest.raises(backbones.BackbonesError, match=said):
         backbones.save_weights(make(), tmp_path / "new" / "w.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_net_with_another_layer_than_its_spec_says_has_no_partner():
+    """It would have the spec's, and give other logits."""
+    with pytest.raises(backbones.BackbonesError, match="'relu1' is GELU here, but ReLU in lenet5"):
+        convert.to_tensorflow(replaced("relu1", torch.nn.GELU()))
 
 
 def test_a_path_with_a_null_character_is_refused():

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from backbones.errors import BackbonesError
+from backbones.building import build
+from backbones.errors import BackbonesError, shown
 from backbones.spec import Spec
 
 # What nets are compared in. Weights in half precision become float32, which holds them exactly.
@@ -65,6 +66,33 @@ def config_of(model: Any) -> Spec:
             "models of your own, backbones.convert.copy_weights(source, target) carries weights"
         )
     return config
+
+
+def require_own_layers(model: Any) -> None:
+    """Refuse a net of ours in which a layer was put in another's place: a net built from its config has the first.
+
+    Only PyTorch lets that happen; Keras fixes the layers of a net when it is built.
+
+    Raises:
+        BackbonesError: With the layer's name and what it is in either.
+    """
+    config = config_of(model)
+    if framework_of(model) == "tensorflow":
+        return
+    import torch
+
+    with torch.device("meta"):  # the layers alone, without their weights
+        built = build(config, "torch", seed=0)
+    found, wanted = (
+        {name: type(layer).__name__ for name, layer in net.named_modules() if name} for net in (model, built)
+    )
+    for name in {**wanted, **found}:
+        here, there = found.get(name, "nothing"), wanted.get(name, "nothing")
+        if here != there:
+            raise BackbonesError(
+                f"{shown(name)} is {here} here, but {there} in {config.name} as create_model builds it from "
+                "model.config, which would give other logits; backbones.convert.state(model) has the weights alone"
+            )
 
 
 def precision_of(model: Any) -> str | None:

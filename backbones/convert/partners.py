@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backbones.building import build, require_framework
-from backbones.convert.models import config_of, precision_of
+from backbones.convert.models import config_of, precision_of, require_own_layers
 from backbones.convert.state import load_state, state
 
 
@@ -21,8 +21,8 @@ def to_tensorflow(model: Any) -> Any:
         A new `keras.Model` that takes N x H x W x C. Both give logits, N x num_classes.
 
     Raises:
-        BackbonesError: If the model was built otherwise, its weights are neither float32 nor float64, one does not
-            fit, or TensorFlow is not installed.
+        BackbonesError: If the model was built otherwise or a layer of it was replaced by another, its weights are
+            neither float32 nor float64, one does not fit, or TensorFlow is not installed.
 
     Examples:
         >>> from backbones import create_model
@@ -55,6 +55,7 @@ def to_torch(model: Any) -> Any:
 
 def _partner(model: Any, framework: str) -> Any:
     spec, precision = config_of(model), precision_of(model)
+    require_own_layers(model)
     if framework == "torch":
         partner = build(spec, framework)
         partner = partner.double() if precision == "float64" else partner.float()
