@@ -9,6 +9,7 @@ import evidence
 import interview
 import pytest
 import references
+import speed
 
 DOCS = Path(__file__).parents[1] / "docs"
 CHAPTERS = sorted((DOCS / "architectures").glob("*.md"))
@@ -54,6 +55,18 @@ def test_no_number_within_a_list_begins_another(page):
             if found := re.match(r"\s*(\d+)[.)] ", line):
                 number += 1
                 assert int(found[1]) == number, f"begins a list: {line}"
+
+
+def test_the_page_on_speed_says_of_its_processor_what_was_measured():
+    """Its sentences stay when another processor's record takes the place of this one, and may be false of it."""
+    assert float(speed.slower_in_bfloat16()) > 1, "it has instructions for bfloat16"
+    for net in ("lenet5", "vgg_mini", "resnet20"):
+        assert float(speed.faster(net, "tensorflow", "with oneDNN")) > 1.1, (
+            "TensorFlow takes oneDNN by itself"
+        )
+    assert float(speed.faster("lenet5", "tensorflow", than="one step per call")) > 1.1
+    for net in ("vgg_mini", "resnet20"):
+        assert float(speed.faster(net, "tensorflow", "many steps per call", than="this project")) < 1.03
 
 
 def test_every_cited_paper_is_in_the_bibliography():
