@@ -116,31 +116,32 @@ def logits_of(outputs):
     return outputs[0] if isinstance(outputs, list | tuple) else outputs
 
 
-# Where no BatchNorm evens out what steps of one size do to the layers.
-RATES = {"googlenet": 1e-3}
 # What takes many steps, or slow ones, before Keras compiles them; to compile takes as long as ten steps or so.
 COMPILED = ("alexnet", "googlenet", "plain56")
 
 
 def steps_against_the_gradients_sign(model, images, labels):
-    """Move each weight by one length, on one batch; give the gradients by name and the guesses of each step."""
-    rate = RATES.get(model.config.name, 5e-3)
-    return (torch_steps if is_torch(model) else keras_steps)(model, images, labels, rate)
+    """Move all weights by one length, on one batch; give the gradients by name and the guesses of each step.
+
+    The first step is long and the later ones are ever shorter, so that every net gets there in few of them.
+    """
+    lengths = (2e-2 / number for number in itertools.count(1))
+    return (torch_steps if is_torch(model) else keras_steps)(model, images, labels, lengths)
 
 
-def torch_steps(model, images, labels, rate):
+def torch_steps(model, images, labels, lengths):
     names, weights = zip(*model.named_parameters(), strict=True)
     x, y = to_torch(images), torch.tensor(labels)
-    while True:
+    for length in lengths:
         outputs = model.train()(x)
         gradients = torch.autograd.grad(torch_loss(model, outputs, y), weights, allow_unused=True)
         yield dict(zip(names, gradients, strict=True)), logits_of(outputs).argmax(1).numpy()
         with torch.no_grad():
             for weight, gradient in zip(weights, gradients, strict=True):
-                weight -= rate * gradient.sign()
+                weight -= length * gradient.sign()
 
 
-def keras_steps(model, images, labels, rate):
+def keras_steps(model, images, labels, lengths):
     names, weights = zip(*((w.path, w.value) for w in model.trainable_weights), strict=True)
 
     def forward_and_back():
@@ -151,11 +152,11 @@ def keras_steps(model, images, labels, rate):
 
     compiled = model.config.name in COMPILED
     step = tf.function(forward_and_back, autograph=False) if compiled else forward_and_back
-    while True:
+    for length in lengths:
         gradients, guesses = step()
         yield dict(zip(names, gradients, strict=True)), guesses.numpy()
         for weight, gradient in zip(weights, gradients, strict=True):
-            weight.assign_sub(rate * tf.sign(gradient))
+            weight.assign_sub(length * tf.sign(gradient))
 
 
 def test_every_parameter_gets_a_gradient_and_a_tiny_batch_is_learned_by_heart(model, rng):
