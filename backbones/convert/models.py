@@ -91,7 +91,7 @@ def require_own_layers(model: Any) -> None:
         if here != there:
             raise BackbonesError(
                 f"{shown(name)} is {here} here, but {there} in {config.name} as create_model builds it from "
-                "model.config, which would give other logits; backbones.convert.state(model) has the weights alone"
+                "model.config, which may give other logits; backbones.convert.state(model) has the weights alone"
             )
 
 

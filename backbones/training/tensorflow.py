@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -104,9 +104,9 @@ def steps_per_call(model: keras.Model, images: NDArray[np.float32]) -> int:
 
     One, where a step is long: many win nothing there, take longer to trace, and let progress bar and Ctrl-C wait.
     """
-    start = time.perf_counter()
-    model(images, training=False)
-    return 1 if time.perf_counter() - start > LONG else STEPS_PER_CALL
+    # The shortest of several, since other work on the machine makes a short one long now and then.
+    seconds = min(timeit.repeat(partial(model, images, training=False), number=1, repeat=3))
+    return 1 if seconds > LONG else STEPS_PER_CALL
 
 
 def compile_for(model: keras.Model, recipe: Recipe, rates: NDArray[np.float32], steps: int) -> None:
