@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -116,7 +116,8 @@ def seconds_to(accuracy: float, framework: str) -> tuple[int, float, float]:
 
 def main(
     model: Annotated[
-        str | None, typer.Option(help="Only this net; a record keeps what it has of others.")
+        Literal["lenet5", "vgg_mini", "resnet20"] | None,
+        typer.Option(help="Only this net; a record keeps what it has of others."),
     ] = None,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs in each turn.")] = 2,
