@@ -71,7 +71,8 @@ def config_of(model: Any) -> Spec:
 def require_own_layers(model: Any) -> None:
     """Refuse a net of ours in which a layer was put in another's place: a net built from its config has the first.
 
-    Only PyTorch lets that happen; Keras fixes the layers of a net when it is built.
+    Layers are told apart by their kind: another stride is not noticed. Only PyTorch lets one be put in another's
+    place; Keras fixes the layers of a net when it is built.
 
     Raises:
         BackbonesError: With the layer's name and what it is in either.
