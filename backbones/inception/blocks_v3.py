@@ -81,7 +81,7 @@ class Block:
 
 
 def square(name: str, project: int) -> Block:
-    """Fig. 5: the 5 x 5 of GoogLeNet becomes two 3 x 3 in one branch."""
+    """Fig. 5: the 5 x 5 of GoogLeNet becomes two 3 x 3 in one branch. Another has a 5 x 5, where Fig. 5 has 3 x 3."""
     return Block(
         name=name,
         branches=(

@@ -121,7 +121,7 @@ GOOGLENET = GoogLeNetSpec(
 )
 
 # For 28 x 28 grey images: the block with its four branches and its 1 x 1 reductions stays. Deviations: a stem of
-# one convolution, four blocks, BatchNorm, which makes the auxiliary heads needless.
+# one convolution, four blocks, BatchNorm, no auxiliary heads.
 GOOGLENET_MINI = GoogLeNetSpec(
     name="googlenet_mini",
     input_size=28,

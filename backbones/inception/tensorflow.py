@@ -90,7 +90,7 @@ def stem(x, spec: GoogLeNetSpec, init):
 
 
 def small_stem(x, spec: GoogLeNetSpec, init):
-    """For small images: N x 28 x 28 x 1 -> N x 14 x 14 x 32."""
+    """For small images: N x 28 x 28 x 1 -> N x 14 x 14 x 64."""
     return halve(conv(x, spec, spec.stem[0], 3, init, "stem.conv1"), "stem.pool1")
 
 

@@ -19,8 +19,7 @@ def inception_v3(spec: InceptionV3Spec, seed: keras.random.SeedGenerator) -> ker
     Deviations from the paper: the net is that of the authors' published code, numbers of maps included. Behind
     the first pooling its stem has 1 x 1, 3 x 3 and a pooling, where Table 1 has three 3 x 3, the second with stride 2.
     The second branch of the first three blocks has a 5 x 5 where Fig. 5 has a 3 x 3. Of Section 6's five blocks with
-    7 x 1 there are four; a block before them, and one before the last two, halves the map. The head's dense layer has
-    no BatchNorm (Section 10).
+    7 x 1 there are four. The head's dense layer has no BatchNorm (Section 10).
 
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10) and zero biases; BatchNorm starts
     with scale 1 and shift 0. The paper gives no rule.

@@ -119,7 +119,7 @@ def stem(spec: GoogLeNetSpec) -> nn.Sequential:
 
 
 def small_stem(spec: GoogLeNetSpec) -> nn.Sequential:
-    """For small images: N x 1 x 28 x 28 -> N x 32 x 14 x 14."""
+    """For small images: N x 1 x 28 x 28 -> N x 64 x 14 x 14."""
     return nn.Sequential(OrderedDict(conv1=Conv(spec, spec.in_channels, spec.stem[0], 3), pool1=halve()))
 
 

@@ -26,8 +26,8 @@ class ResNetSpec(Spec):
         bottleneck: Whether a block is 1 x 1, 3 x 3, 1 x 1 with four times the maps at its end (Fig. 5 right),
             or 3 x 3, 3 x 3 (Fig. 5 left).
         stride_in_1x1: Whether a bottleneck that halves the map does so in its first 1 x 1 convolution, as in
-            the paper ("v1"), or in its 3 x 3 ("v1.5"), which looks at every pixel. torchvision chose v1.5,
-            and so do we; Keras has v1.
+            the authors' models ("v1"; Table 1 names only the block), or in its 3 x 3 ("v1.5"), which looks at
+            every pixel. torchvision chose v1.5, and so do we; Keras has v1.
         small_images: Whether the stem is one 3 x 3 convolution (Section 4.2), or 7 x 7 with stride 2 and
             pooling (Table 1).
         shortcut: What leads around a block that changes the map's shape: `"projection"` is a strided 1 x 1

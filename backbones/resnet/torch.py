@@ -17,8 +17,8 @@ def build(spec: ResNetSpec) -> nn.Module:
 class ResNet(nn.Module):
     """ResNet, He et al. 2015, Table 1 and Section 4.2.
 
-    Deviations from the paper: a bottleneck halves the map in its 3 x 3 convolution, not in the first 1 x 1
-    (`stride_in_1x1` is the paper's way).
+    Deviation from the authors' models: a bottleneck halves the map in its 3 x 3 convolution, not in the first 1 x 1
+    (`stride_in_1x1` is their way; Table 1 names only the block).
 
     Initialisation: He normal weights (He et al. 2015, arXiv:1502.01852, Eq. 10, as Section 3.4 says) and zero
     biases; BatchNorm starts with scale 1 and shift 0.
