@@ -80,7 +80,7 @@ POOL_KERNEL, POOL_STRIDE = 3, 2
 # Section 3.3: each value is divided by (K + ALPHA * sum of squares over NEIGHBOURS maps) ** BETA.
 NEIGHBOURS, K, ALPHA, BETA = 5, 2.0, 1e-4, 0.75
 
-# Section 3.5. The paper says 224 x 224, but only 227 x 227 gives its 55 x 55 maps without padding.
+# Section 3.5. The paper says 224 x 224; 227 is the smallest side that gives its 55 x 55 maps without padding.
 ALEXNET = AlexNetSpec(
     name="alexnet",
     input_size=227,
