@@ -51,7 +51,7 @@ def cost(topic: str, label: str, of: str = "parameters") -> str:
 def gap(topic: str, more: str, less: str, measure: str = "validation_accuracy") -> str:
     """By how much the first variant is above the second; the build stops if it is not so in every pair of runs.
 
-    A pair shares framework, seed and batches. The two frameworks' runs of a seed are nearly copies, so three seeds
+    A pair shares framework, seed and batches. The two frameworks' runs of a seed are not independent, so three seeds
     agree by chance one time in four, not one in 32. Of a family's study, there are two pairs of one seed.
     """
     found = _pairs(topic, more, less, measure)
@@ -112,7 +112,7 @@ def _pairs(topic: str, one: str, other: str, measure: str) -> dict[Key, float]:
 
 
 def _difference(found: dict[Key, float], measure: str, sign: str = "") -> str:
-    """With the spread between seeds; the two frameworks' runs of one are nearly copies, so their mean counts once."""
+    """With the spread between seeds; the two frameworks' runs of one are not independent, so their mean counts once."""
     seeds = sorted({seed for _, seed in found})
     of_seeds = [mean(value for (_, s), value in found.items() if s == seed) for seed in seeds]
     values = of_seeds if len(seeds) > 1 else list(found.values())

@@ -188,7 +188,7 @@ def verdict(model: str, dataset: str, epochs: int | None = None) -> str:
     )
     if test.pvalue < 0.05:
         return f"**The difference is larger than chance explains.** {facts}"
-    return f"**No difference between the frameworks beyond what chance explains.** {facts}"
+    return f"**The two are not told apart.** {facts}"
 
 
 @kept
