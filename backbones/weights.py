@@ -18,7 +18,6 @@ from backbones.errors import BackbonesError, choice, shown
 from backbones.files import write_whole
 from backbones.registry import changes_of, find_spec, summarize_spec
 from backbones.spec import Spec
-from backbones.summary import pair
 from backbones.weight_files import KINDS, read
 
 SHIPPED = Path(__file__).parent / "pretrained"
@@ -72,15 +71,6 @@ def _require_as_built(spec: Spec, weights: convert.State) -> None:
             raise BackbonesError(
                 f"{shown(name)} holds {found[name]:,} weights, but {built.get(name, 0):,} {said} {change}"
             )
-    for name, layer in layers.items():
-        weight = weights.get(f"{name}.weight")
-        if layer.type == "Conv" and layer.kernel and weight is not None:
-            given, wanted = weight.shape[-2:], pair(layer.kernel)
-            if given != wanted:  # of as many weights
-                raise BackbonesError(
-                    f"{shown(name)} has windows of {given[0]} x {given[1]}, "
-                    f"but of {wanted[0]} x {wanted[1]} {said} {other_layers}"
-                )
 
 
 def shipped(name: str, dataset: str) -> Path:

@@ -145,7 +145,15 @@ def beheaded():
         ),
         (
             lambda: replaced("conv2", torch.nn.Conv2d(6, 16, (1, 25))),
-            "'conv2' has windows of 1 x 25, but of 5 x 5 in lenet5 with .* options of create_model",
+            r"'conv2' is Conv2d\(.*\(1, 25\).* here, but Conv2d\(.*\(5, 5\).* in lenet5 as create",
+        ),
+        (
+            lambda: replaced("conv2", torch.nn.Conv2d(6, 16, 5, padding=2, padding_mode="reflect")),
+            r"'conv2' is Conv2d\(.*reflect.* here, but Conv2d",
+        ),
+        (
+            lambda: replaced("pool2", torch.nn.MaxPool2d(2, 1)),
+            "'pool2' is MaxPool2d.*stride=1.* here, but Max",
         ),
         (
             lambda: replaced("fc3", torch.nn.Identity()),
@@ -155,11 +163,17 @@ def beheaded():
             lambda: replaced("more", torch.nn.Linear(1, 1)),
             "'more' holds 2 weights, but 0 in .* options of create",
         ),
-        (lambda: replaced("relu1", torch.nn.GELU()), "'relu1' is GELU here, but ReLU in lenet5 as create"),
-        (lambda: replaced("pool2", None), "'pool2' is nothing here, but MaxPool2d in lenet5 as create"),
+        (
+            lambda: replaced("relu1", torch.nn.GELU()),
+            r"'relu1' is GELU\(.*\) here, but ReLU\(\) in lenet5 as create",
+        ),
+        (
+            lambda: replaced("pool2", None),
+            r"'pool2' is nothing here, but MaxPool2d\(.*\) in lenet5 as create",
+        ),
         (
             lambda: replaced("more", torch.nn.Dropout()),
-            "'more' is Dropout here, but nothing in lenet5 as create",
+            r"'more' is Dropout\(\) here, but nothing in lenet5 as create",
         ),
     ],
 )
@@ -171,8 +185,18 @@ def test_what_no_net_could_load_or_would_be_another_is_not_saved(make, said, tmp
 
 def test_a_net_with_another_layer_than_its_spec_says_has_no_partner():
     """It would have the spec's, and give other logits."""
-    with pytest.raises(backbones.BackbonesError, match="'relu1' is GELU here, but ReLU in lenet5"):
-        convert.to_tensorflow(replaced("relu1", torch.nn.GELU()))
+    for layer, by in (("relu1", torch.nn.GELU()), ("conv1", torch.nn.Conv2d(1, 6, 5, stride=2, padding=2))):
+        with pytest.raises(
+            backbones.BackbonesError, match=f"'{layer}' is .* here, but .* in lenet5 as create_model"
+        ):
+            convert.to_tensorflow(replaced(layer, by))
+
+
+def test_what_only_training_goes_by_keeps_no_net_from_its_file(tmp_path):
+    model = backbones.create_model("vgg_mini", seed=0)
+    model.drop6.p, model.bn1_1.momentum, model.relu1_1.inplace = 0.2, 0.01, not model.relu1_1.inplace
+    backbones.save_weights(model, tmp_path / "w.safetensors")
+    convert.to_tensorflow(model)
 
 
 def test_a_path_with_a_null_character_is_refused():

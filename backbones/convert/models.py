@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -69,10 +70,10 @@ def config_of(model: Any) -> Spec:
 
 
 def require_own_layers(model: Any) -> None:
-    """Refuse a net of ours in which a layer was put in another's place: a net built from its config has the first.
+    """Refuse a net of ours with a layer that is not the one its config builds: changed, or put in another's place.
 
-    Layers are told apart by their kind: another stride is not noticed. Only PyTorch lets one be put in another's
-    place; Keras fixes the layers of a net when it is built.
+    Layers are told apart by how PyTorch prints them, stride and padding included, but for what only training goes
+    by. Keras fixes the layers of a net when it is built.
 
     Raises:
         BackbonesError: With the layer's name and what it is in either.
@@ -85,7 +86,7 @@ def require_own_layers(model: Any) -> None:
     with torch.device("meta"):  # the layers alone, without their weights
         built = build(config, "torch", seed=0)
     found, wanted = (
-        {name: type(layer).__name__ for name, layer in net.named_modules() if name} for net in (model, built)
+        {name: _printed(layer) for name, layer in net.named_modules() if name} for net in (model, built)
     )
     for name in {**wanted, **found}:
         here, there = found.get(name, "nothing"), wanted.get(name, "nothing")
@@ -94,6 +95,13 @@ def require_own_layers(model: Any) -> None:
                 f"{shown(name)} is {here} here, but {there} in {config.name} as create_model builds it from "
                 "model.config, which may give other logits; backbones.convert.state(model) has the weights alone"
             )
+
+
+def _printed(layer: Any) -> str:
+    """A layer as PyTorch prints it; of a block of layers its kind, since they have names of their own."""
+    if next(layer.children(), None) is not None:
+        return type(layer).__name__
+    return re.sub(r"(, )?(p|momentum|inplace)=[^,)]*", "", repr(layer))
 
 
 def precision_of(model: Any) -> str | None:
