@@ -27,8 +27,8 @@ def kept(draw: Callable[..., str]) -> Callable[..., str]:
 
     @wraps(draw)
     def drawn(*args: object) -> str:
-        code = [REPOSITORY / "backbones" / "figures.py", *Path(__file__).parent.glob("*.py")]
-        sources = [*RECORDS.parent.rglob("*.json"), *code]
+        code = [*(REPOSITORY / "backbones").rglob("*.py"), *Path(__file__).parent.glob("*.py")]
+        sources = [*RECORDS.parent.rglob("*.json"), *(REPOSITORY / "docs").rglob("*.yaml"), *code]
         digest = hashlib.sha256(repr((draw.__name__, args)).encode())
         for path in sorted(sources):
             digest.update(path.read_bytes())

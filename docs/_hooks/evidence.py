@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from statistics import mean
 
 from drawing import inline, kept
@@ -25,12 +26,12 @@ from backbones.weights import SHIPPED
 
 
 def groups() -> Groups:
-    """All records, read again only after one of them has changed."""
-    return _groups(max(path.stat().st_mtime for path in RECORDS.glob("*.json")))
+    """All records, read again only after one of them has changed, come or gone."""
+    return _groups(tuple((path, path.stat().st_mtime) for path in sorted(RECORDS.glob("*.json"))))
 
 
 @cache
-def _groups(stamp: float) -> Groups:
+def _groups(stamps: tuple[tuple[Path, float], ...]) -> Groups:
     return load_records()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 
 from drawing import inline, kept, scientific
 from tabulate import tabulate
@@ -15,7 +14,6 @@ from backbones.training.report import RECORDS
 TOGETHER = 2e-6
 
 
-@cache
 def _walks() -> dict[tuple[str, str, int], dict]:
     walks = json.loads((RECORDS.parent / "lockstep.json").read_text())
     return {(walk["model"], walk["precision"], walk["seed"]): walk for walk in walks}

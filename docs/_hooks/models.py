@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -28,12 +27,10 @@ INFERENCE = RECORDS.parent / "inference.json"
 PUBLISHED = Path(__file__).parents[1] / "compare" / "published.yaml"
 
 
-@cache
 def _published() -> dict[str, dict[str, Any]]:
     return {row["model"]: row for row in yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))}
 
 
-@cache
 def _latency() -> dict[str, Any]:
     return json.loads(LATENCY.read_text(encoding="utf-8"))
 
@@ -101,7 +98,6 @@ def latency_setting() -> str:
     return f"{_latency()['cpu']}; PyTorch {versions['torch']}, TensorFlow {versions['tensorflow']}"
 
 
-@cache
 def _inference() -> dict[str, Any]:
     return json.loads(INFERENCE.read_text(encoding="utf-8"))
 

@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import sys
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -171,7 +172,7 @@ def on_post_page(output: str, page: Page, config) -> str:
 
 def move_figures(page: str, folder: Path) -> str:
     """Put each SVG into a file, and a second one with light ink for the dark colour scheme."""
-    counter = iter(range(1, 1000))
+    counter = count(1)
 
     def move(match: re.Match[str]) -> str:
         alt, svg = match[1], base64.b64decode(match[2]).decode()

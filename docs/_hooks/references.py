@@ -13,8 +13,12 @@ FILE = Path(__file__).parents[1] / "references.bib"
 ABBREVIATIONS = Path(__file__).parents[1] / "abbreviations.md"
 
 
-@cache
 def _entries() -> BibliographyData:
+    return _parsed(FILE.stat().st_mtime)
+
+
+@cache
+def _parsed(stamp: float) -> BibliographyData:
     return parse_file(str(FILE), bib_format="bibtex")
 
 
