@@ -22,13 +22,12 @@ def record_of(cpu: str) -> Path:
     return RESULTS / f"{re.sub('[^a-z0-9]+', '-', cpu.lower())}.json"
 
 
-def speeds(result: dict[str, Any]) -> dict[tuple[str, str, str], float]:
-    """(net, framework, way) -> images per second, the median of the turns."""
+def speeds(result: dict[str, Any], kind: str = "images_per_second") -> dict[tuple[str, str, str], float]:
+    """(net, framework, way) -> images per second, the median of the turns; `kind` is that of `Turn`."""
     return {
-        (way["model"], way["framework"], way["way"]): median(
-            turn["images_per_second"] for turn in way["turns"]
-        )
+        (way["model"], way["framework"], way["way"]): median(turn[kind] for turn in way["turns"])
         for way in result["ways"]
+        if kind in way["turns"][0]  # older measurements lack one
     }
 
 

@@ -52,11 +52,13 @@ class Turn:
 
     Attributes:
         images_per_second: In training, without validation.
+        after_the_first: Likewise, in all epochs but the first: nothing is traced there. None if there was one alone.
         accuracy: On the validation images, afterwards.
         peak_memory: Of the whole process, in bytes.
     """
 
     images_per_second: float
+    after_the_first: float | None
     accuracy: float
     peak_memory: int
 
@@ -71,7 +73,9 @@ def take_turn(model_name: str, framework: str, way: str, epochs: int, seed: int)
     model = model_for(part, model_name, framework, seed=seed)
     seconds = WAYS[framework][way](model, part, recipe)
     memory = peak_memory()
-    return Turn(epochs * len(part.train) / seconds, evaluate(model, part, "validation").accuracy, memory)
+    speed = epochs * len(part.train) / sum(seconds)
+    later = (epochs - 1) * len(part.train) / sum(seconds[1:]) if epochs > 1 else None
+    return Turn(speed, later, evaluate(model, part, "validation").accuracy, memory)
 
 
 def in_own_process(task: Callable, *arguments: Any) -> Any:

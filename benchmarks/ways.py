@@ -88,7 +88,7 @@ def order_of(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def usual_torch(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+def usual_torch(model: Any, dataset: data.Dataset, recipe: Recipe) -> list[float]:
     """The loop of most PyTorch tutorials."""
     sampler = SameOrder(len(dataset.train), recipe.seed)
     own = torch.Generator()  # the loader draws a number each epoch, which dropout would miss
@@ -96,7 +96,7 @@ def usual_torch(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     return plain_torch(model, recipe, len(loader), lambda epoch: loader)
 
 
-def from_memory(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+def from_memory(model: Any, dataset: data.Dataset, recipe: Recipe) -> list[float]:
     """The same loop, with batches cut from one array; N x C x H x W in memory as in the model."""
 
     def batches(epoch: int) -> Iterable:
@@ -115,25 +115,28 @@ def from_memory(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
     return plain_torch(model, recipe, recipe.steps_per_epoch(len(dataset.train)), batches)
 
 
-def plain_torch(model: Any, recipe: Recipe, steps: int, batches: Callable[[int], Iterable]) -> float:
-    """Train, and say how many seconds it took."""
+def plain_torch(model: Any, recipe: Recipe, steps: int, batches: Callable[[int], Iterable]) -> list[float]:
+    """Train, and say how many seconds each epoch took."""
     torch.manual_seed(recipe.seed)  # for dropout, as in `fit`
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     shares = [*recipe.learning_rates(steps) / recipe.learning_rate, 0]  # it asks for one more at the end
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, shares.__getitem__)
     model.train()
-    start = time.perf_counter()
-    for epoch in range(recipe.epochs):
+
+    def train_epoch(epoch: int) -> float:
+        start = time.perf_counter()
         for images, labels in batches(epoch):
             optimizer.zero_grad()
             loss = F.cross_entropy(model(images), labels)
             loss.backward()
             optimizer.step()
             schedule.step()
-    return time.perf_counter() - start
+        return time.perf_counter() - start
+
+    return [train_epoch(epoch) for epoch in range(recipe.epochs)]
 
 
-def usual_tensorflow(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+def usual_tensorflow(model: Any, dataset: data.Dataset, recipe: Recipe) -> list[float]:
     """`fit` on arrays, with the defaults but for the recipe's numbers. One call per epoch, for the order's sake."""
     steps = recipe.steps_per_epoch(len(dataset.train))
     rates = keras_loop.RateOfStep(recipe.learning_rates(steps))
@@ -150,32 +153,32 @@ def usual_tensorflow(model: Any, dataset: data.Dataset, recipe: Recipe) -> float
         model.fit(images, labels, batch_size=recipe.batch_size, shuffle=False, verbose=0)
         return time.perf_counter() - start
 
-    return sum(map(fit_epoch, range(recipe.epochs)))
+    return [fit_epoch(epoch) for epoch in range(recipe.epochs)]
 
 
-def one_step_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+def one_step_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> list[float]:
     """This project's loop in Keras, back in Python after every step, as it is by itself where steps are long."""
     keras_loop.LONG = 0  # this process takes one turn and ends
     return ours(model, dataset, recipe)
 
 
-def many_steps_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+def many_steps_per_call(model: Any, dataset: data.Dataset, recipe: Recipe) -> list[float]:
     """This project's loop in Keras, back in Python after many steps, as it is by itself where they are short."""
     keras_loop.LONG = float("inf")
     return ours(model, dataset, recipe)
 
 
-def ours(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+def ours(model: Any, dataset: data.Dataset, recipe: Recipe) -> list[float]:
     """This project's loop."""
-    return fit(model, dataset, recipe, progress=False).seconds
+    return [epoch.seconds for epoch in fit(model, dataset, recipe, progress=False).epochs]
 
 
-def ours_bf16(model: Any, dataset: data.Dataset, recipe: Recipe) -> float:
+def ours_bf16(model: Any, dataset: data.Dataset, recipe: Recipe) -> list[float]:
     """This project's loop in bfloat16."""
     return ours(model, dataset, replace(recipe, precision="bf16"))
 
 
-WAYS: dict[str, dict[str, Callable[..., float]]] = {
+WAYS: dict[str, dict[str, Callable[..., list[float]]]] = {
     "torch": {USUAL: usual_torch, "batches from memory": from_memory, OURS: ours, BF16: ours_bf16},
     "tensorflow": {
         USUAL: usual_tensorflow,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 from tabulate import tabulate
@@ -13,7 +12,6 @@ from backbones.training.report import FRAMEWORK_LABELS
 from benchmarks import speed
 
 
-@cache
 def _results() -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(speed.RESULTS.glob("*.json"))]
 
@@ -34,6 +32,19 @@ def faster(model: str, framework: str, way: str = speed.OURS, than: str = speed.
     """How many times as many images per second one way trains on as another."""
     speeds = speed.speeds(_result(way))
     return f"{speeds[model, framework, way] / speeds[model, framework, than]:.2f}"
+
+
+def faster_once_traced(model: str, framework: str) -> str:
+    """The same for this project's way against the usual one, without the first epoch, in which graphs are traced."""
+    speeds = speed.speeds(_result(), "after_the_first")
+    return f"{speeds[model, framework, speed.OURS] / speeds[model, framework, speed.USUAL]:.2f}"
+
+
+def slowest_to_fastest(model: str, framework: str, way: str = speed.USUAL) -> str:
+    """How far one way's turns are apart, in images per second."""
+    ways = [w for w in _result()["ways"] if (w["model"], w["framework"], w["way"]) == (model, framework, way)]
+    found = [turn["images_per_second"] for turn in ways[0]["turns"]]
+    return f"{min(found):,.0f} to {max(found):,.0f}"
 
 
 def step(model: str, batch_size: int) -> str:
@@ -131,6 +142,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 FUNCTIONS = (
-    at_peak, bfloat16_setting, faster, images_per_second, older_processors, points_apart, processors_table,
-    same_accuracy_table, seconds_to_99, slower_in_bfloat16, speed_processor, speed_setting, speed_table, step,
+    at_peak, bfloat16_setting, faster, faster_once_traced, images_per_second, older_processors, points_apart,
+    processors_table, same_accuracy_table, seconds_to_99, slower_in_bfloat16, slowest_to_fastest, speed_processor,
+    speed_setting, speed_table, step,
 )  # fmt: skip
