@@ -107,9 +107,24 @@ def build(spec: Spec, framework: str, seed: int | None = None) -> Any:
     else:
         import keras
 
+        _require_keras_as_needed()
         model = module.build(spec, keras.random.SeedGenerator(seed))
     model.config = spec
     return model
+
+
+def _require_keras_as_needed() -> None:
+    """Refuse what `~/.keras/keras.json` may ask for, and Keras then fails at, or computes with another framework."""
+    import keras
+
+    for setting, is_set, needed in (
+        ("backend", keras.config.backend(), "tensorflow"),
+        ("image_data_format", keras.config.image_data_format(), "channels_last"),
+    ):
+        if is_set != needed:
+            raise BackbonesError(
+                f"Keras has {setting} {is_set!r}; set it to {needed!r} (in ~/.keras/keras.json)"
+            )
 
 
 def _require_memory(ledger: Summary) -> None:
@@ -140,3 +155,6 @@ def require_framework(framework: str) -> None:
             f"framework {framework!r} needs the package {missing[0]!r}, which is not installed; "
             f'install it with: pip install "backbones[{framework}]"'
         )
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if framework == "tensorflow" and backend != "tensorflow":  # to import Keras may fail then
+        raise BackbonesError(f"framework 'tensorflow' cannot run with KERAS_BACKEND={backend}; unset it")

@@ -115,8 +115,8 @@ def data(
     for each in list_datasets() if name is None else [name]:
         dataset = load(each)
         typer.echo(
-            f"{dataset.name}: {len(dataset.train.labels):,} training, {len(dataset.validation.labels):,} "
-            f"validation and {len(dataset.test.labels):,} test images of "
+            f"{dataset.name}: {len(dataset.train):,} training, {len(dataset.validation):,} "
+            f"validation and {len(dataset.test):,} test images of "
             f"{'x'.join(map(str, dataset.train_images.shape[1:]))}; mean {dataset.mean:.4f}, "
             f"standard deviation {dataset.std:.4f}; classes: {', '.join(dataset.classes)}"
         )
@@ -174,6 +174,7 @@ def train(
     checkpoint = folder.checkpoint if folder else None
     if folder:
         folder.require_free(resume)
+    _require_weights(name, weights)
     images = load(dataset)
     model = model_for(images, name, framework, seed=seed, weights=weights)
     try:
@@ -186,7 +187,7 @@ def train(
     if folder:
         record = make_record(
             model=name, dataset=dataset, framework=framework, recipe=recipe, history=history,
-            images=len(images.train.labels), accuracy=accuracy,
+            images=len(images.train), accuracy=accuracy,
         )  # fmt: skip
         folder.finish(model, record)
         typer.echo(f"wrote {folder.weights} and {folder.record}")
@@ -216,8 +217,9 @@ def evaluate(
 
     find_spec(name)
     require_framework(framework)
-    images = load(dataset)
     weights = dataset if weights is None else weights
+    _require_weights(name, weights)
+    images = load(dataset)
     result = run(model_for(images, name, framework, weights=weights), images, split.value)
     typer.echo(f"{split.value} accuracy: {result.accuracy:.2%}, loss: {result.loss:.4f}")
 
@@ -245,6 +247,17 @@ def report(
 def _folder(out: str | None) -> Path | None:
     """Where to write, if anywhere. Not a `Path` from the start: an empty one would be the current folder."""
     return None if out is None else as_path(out, "a folder for --out")
+
+
+def _require_weights(name: str, weights: str | None) -> None:
+    """Find out whether there are such weights before data or a framework are loaded."""
+    from backbones.weight_files import read
+    from backbones.weights import is_dataset, shipped
+
+    if is_dataset(weights):
+        shipped(name, weights)
+    elif weights is not None:
+        read(weights)
 
 
 def _within_reach(recipe: Recipe) -> Recipe:
@@ -277,6 +290,9 @@ def main() -> None:
     except UsageError as error:
         if message := " ".join(error.format_message().split()):  # none where it has shown the help itself
             typer.echo(f"backbones: {message.rstrip('.')}; see backbones --help", err=True)
+        sys.exit(2)
+    except OSError as error:  # a full disk behind `>`
+        typer.echo(f"backbones: {error}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("backbones: interrupted", err=True)

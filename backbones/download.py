@@ -126,10 +126,7 @@ def _read_verified(path: Path, digest: str) -> bytes | None:
             f"cannot read {path}: {error.strerror or error}; "
             "set BACKBONES_DATA_DIR to a folder that can be read and written"
         ) from error
-    if hashlib.sha256(content).hexdigest() == digest:
-        return content
-    logger.warning("%s is damaged and will be fetched again", path)
-    return None
+    return content if hashlib.sha256(content).hexdigest() == digest else None
 
 
 def _fill(name: str, source: Source, folder: Path) -> None:
@@ -138,11 +135,12 @@ def _fill(name: str, source: Source, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             answers: list[str] = []
+            missing = _missing(source, folder)
             for label, offer in _offers(name, source):
-                if not (missing := _missing(source, folder)):
+                if not missing:
                     return
                 answers += _take(label, offer, source, missing, folder)
-            if _missing(source, folder):
+            if missing:
                 raise BackbonesError(_nothing_worked(name, source, folder, answers))
     except OSError as error:
         raise BackbonesError(
@@ -152,7 +150,14 @@ def _fill(name: str, source: Source, folder: Path) -> None:
 
 
 def _missing(source: Source, folder: Path) -> list[str]:
-    return [p for p, digest in source.files.items() if _read_verified(folder / file_name(p), digest) is None]
+    """The parts of which no whole file is there."""
+    missing = [
+        p for p, digest in source.files.items() if _read_verified(folder / file_name(p), digest) is None
+    ]
+    for path in (folder / file_name(part) for part in missing):
+        if path.exists():
+            logger.warning("%s is damaged and will be fetched again", path)
+    return missing
 
 
 # Given a part and a folder to work in, an offer returns the path of a file: as it should be, or gzipped.
@@ -171,10 +176,10 @@ def _offers(name: str, source: Source) -> Iterator[tuple[str, Offer]]:
 
 
 def _take(label: str, offer: Offer, source: Source, missing: list[str], folder: Path) -> list[str]:
-    """Take what one source has; return what it answered otherwise."""
+    """Take what one source has, and strike it off `missing`; return what it answered otherwise."""
     # In the cache folder itself, so that the last step is a rename within one file system: all or nothing.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as work:
-        for part in missing:
+        for part in tuple(missing):
             try:
                 path = offer(part, Path(work))
                 content = path.read_bytes()
@@ -186,6 +191,7 @@ def _take(label: str, offer: Offer, source: Source, missing: list[str], folder: 
             whole = Path(work) / "whole"
             whole.write_bytes(content)
             whole.replace(folder / file_name(part))
+            missing.remove(part)
     return []
 
 

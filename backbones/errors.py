@@ -60,6 +60,6 @@ def choice(given: object, known: Iterable[str]) -> str:
     """What there is instead of a name that is not known, the nearest first."""
     names = {name.lower(): name for name in known}
     asked = given if isinstance(given, str) else shown(given)
-    near = difflib.get_close_matches(asked.lower(), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(asked.lower(), names, n=1)
     hint = f"did you mean {names[near[0]]!r}? " if near else ""
     return f"{hint}known: {', '.join(names.values())}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -90,7 +91,7 @@ def curves(runs: Mapping[str, Sequence[History]]) -> Figure:
         'Loss'
     """
     figure, (left, right) = _figure(8, 3.2, 2)
-    for colour, (label, histories) in zip(COLOURS, runs.items(), strict=False):
+    for colour, (label, histories) in zip(cycle(COLOURS), runs.items(), strict=False):
         for axes, measure in ((left, "loss"), (right, "accuracy")):
             for part, line in (("train", "--"), ("validation", "-")):
                 values = np.array([[getattr(e, f"{part}_{measure}") for e in h.epochs] for h in histories])
@@ -172,7 +173,7 @@ def dots(values: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str) ->
     """
     figure, (axes,) = _figure(8, 0.8 + 0.45 * len(values))
     for row, series in enumerate(values.values()):
-        for i, (colour, (name, found)) in enumerate(zip(COLOURS, series.items(), strict=False)):
+        for i, (colour, (name, found)) in enumerate(zip(cycle(COLOURS), series.items(), strict=False)):
             heights = np.full(len(found), row + 0.16 * (2 * i - len(series) + 1))
             axes.scatter(found, heights, s=18, color=colour, label=None if row else name)
     axes.set(
@@ -200,7 +201,7 @@ def scatter(
         'work'
     """
     figure, (axes,) = _figure(8, 5)
-    for colour, (group, named) in zip(COLOURS, points.items(), strict=False):
+    for colour, (group, named) in zip(cycle(COLOURS), points.items(), strict=False):
         axes.scatter(*zip(*named.values(), strict=True), s=22, color=colour, label=group)
         for name, place in named.items():
             axes.text(*place, f" {name}", fontsize=7)

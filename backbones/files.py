@@ -36,7 +36,8 @@ def require_writable(folder: str | Path) -> None:
         BackbonesError: If it cannot.
     """
     try:
-        there = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
+        # A link that leads nowhere is there, too.
+        there = next(p for p in (Path(folder), *Path(folder).absolute().parents) if os.path.lexists(p))
         with tempfile.TemporaryDirectory(dir=there, prefix="."):
             pass
     except OSError as error:
@@ -65,4 +66,6 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             part.replace(path)
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
+        if isinstance(error, FileExistsError):
+            reason = f"{error.filename} is no folder"
         raise BackbonesError(f"cannot write {path}: {reason or error}") from error

@@ -176,7 +176,15 @@ class Ledger:
         return self._add(Layer(name, "PadShortcut", out, stride=stride))
 
     def concat(self, branches: list[FeatureMap], name: str) -> FeatureMap:
-        """The maps of all `branches`, which have one size, one after the other."""
+        """The maps of all `branches`, one after the other.
+
+        Raises:
+            BackbonesError: If they are of different sizes.
+        """
+        if len(sizes := {(x.height, x.width): None for x in branches}) > 1:
+            raise BackbonesError(
+                f"{name}: its branches give maps of {' and '.join(f'{h} x {w}' for h, w in sizes)}"
+            )
         channels = sum(x.channels for x in branches)
         arithmetic = " + ".join(str(x.channels) for x in branches) + f" = {channels} maps"
         return self._add(Layer(name, "Concat", met(branches, channels), arithmetic=arithmetic))

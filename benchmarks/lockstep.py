@@ -36,9 +36,10 @@ from backbones.spec import Spec
 from backbones.training import model_for, recipe_for
 from backbones.training import tensorflow as tensorflow_loop
 from backbones.training import torch as torch_loop
+from backbones.training.report import RECORDS
 from backbones.training.run import Run
 
-PATH = Path("docs/results/lockstep.json")
+PATH = RECORDS.parent / "lockstep.json"
 STEPS, BATCH_SIZE = 200, 32
 
 

@@ -11,6 +11,7 @@ from nets import both, images_for, make_pair, on_meta, shapes_given, to_torch
 
 import backbones
 from backbones import convert
+from backbones.inception.blocks_v3 import Branch, Conv
 from backbones.registry import find_spec, resolve
 
 ALEXNET_MINI, GOOGLENET_MINI, INCEPTION_V3 = (
@@ -18,9 +19,13 @@ ALEXNET_MINI, GOOGLENET_MINI, INCEPTION_V3 = (
 )
 
 
-def with_first(convs, **changes):
-    """The convolutions, the first of them changed."""
-    return (replace(convs[0], **changes), *convs[1:])
+STRIDED = Branch(convs=(Conv(name="strided", channels=4, kernel=3, stride=2, same=False),))
+UNEVEN = (STRIDED, *INCEPTION_V3.blocks[0].branches)
+
+
+def with_first(parts, **changes):
+    """Convolutions or blocks, the first of them changed."""
+    return (replace(parts[0], **changes), *parts[1:])
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,10 @@ def with_first(convs, **changes):
             "inception3a.conv1.conv: two layers have this name",
         ),
         ({"name": "inception_v3", "pooled": ("a", "b")}, "unknown convolution in pooled 'a'"),
+        (
+            {"name": "inception_v3", "blocks": with_first(INCEPTION_V3.blocks, branches=UNEVEN)},
+            "mixed_5b: its branches give maps of 17 x 17 and 35 x 35",
+        ),
         (
             {"name": "inception_v3", "stem": with_first(INCEPTION_V3.stem, kernel=(1, 2, 3))},
             "stem[0].kernel must be a tuple of 2, not (1, 2, 3)",

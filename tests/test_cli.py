@@ -1,5 +1,7 @@
 """The command line as its users meet it."""
 
+import json
+import os
 import queue
 import re
 import subprocess
@@ -67,6 +69,7 @@ def test_help_teaches_by_example(command):
         (["report", ""], "expected the path of a folder of records, not ''"),
         (["report", "nosuch"], "there is no folder nosuch"),
         (["report", "README.md"], "there is no folder README.md"),
+        (["report", "a" * 300], "there is no folder aaa"),
         (["data", ""], "unknown data set ''; known: mnist, fashion-mnist"),
         (["train", "lenet5", "--epochs", "100000000000"], "at least 1 and at most 10000, not 100000000000"),
         (["report", "docs/api"], "no records (*.json) in docs/api"),
@@ -88,6 +91,31 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, said, monkeypatch, cap
     assert output == ""
     assert said in errors
     assert errors.count("\n") == 1
+
+
+def test_weights_are_looked_for_before_data_and_framework(monkeypatch):
+    monkeypatch.setattr(data, "load", None)
+    for command in ("train", "evaluate"):
+        result = runner.invoke(cli.app, [command, "lenet5", "--weights", "none.pth"])
+        assert "no weights file at none.pth" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"backend": "torch"}, "Keras has backend 'torch'; set it to 'tensorflow'"),
+        ({"image_data_format": "channels_first"}, "Keras has image_data_format 'channels_first'; set it to"),
+        (None, "framework 'tensorflow' cannot run with KERAS_BACKEND=jax"),
+    ],
+)
+def test_keras_must_compute_with_tensorflow(settings, said, tmp_path):
+    """Else a net of "tensorflow" would be one of another framework, without a word."""
+    own = {"KERAS_HOME": str(tmp_path)} if settings else {"KERAS_BACKEND": "jax"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    arguments = [sys.executable, "-m", "backbones.cli", "evaluate", "lenet5", "--framework", "tensorflow"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=os.environ | own)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
 
 
 def test_a_process_tells_the_same():

@@ -80,6 +80,15 @@ def test_images_are_held_against_what_the_model_takes(framework, wrong):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "frameworks", [("tensorflow", "torch"), ("torch", "torch"), ("tensorflow", "tensorflow")]
+)
+def test_the_model_of_pytorch_comes_first(frameworks):
+    models = [backbones.create_model("lenet5", framework) for framework in frameworks]
+    with pytest.raises(backbones.BackbonesError, match=f"not of {' and of '.join(frameworks)}"):
+        convert.compare(*models, np.zeros((1, 28, 28, 1), np.float32))
+
+
 def test_nets_of_the_readers_own_say_what_they_can():
     """A net in PyTorch takes any size; one in Keras knows its own; one without weights has no precision."""
     left = nn.Sequential(nn.Conv2d(1, 1, 3))

@@ -69,7 +69,7 @@ def test_a_damaged_file_is_fetched_again(small, damage, caplog):
     file = small / "cache" / "mnist" / "train-images-idx3-ubyte"
     file.write_bytes(damage(file.read_bytes()))
     assert np.array_equal(data.load("mnist").train_images, first.train_images)
-    assert f"{file} is damaged and will be fetched again" in caplog.text
+    assert [r.getMessage() for r in caplog.records] == [f"{file} is damaged and will be fetched again"]
 
 
 def test_a_source_with_other_content_is_refused(small):

@@ -6,6 +6,7 @@ import pytest
 from nets import SHORT
 
 import backbones
+from backbones import figures
 from backbones.training import History, fit
 from backbones.training.record import Record, make_record
 from backbones.training.report import RECORDS, load_records
@@ -76,6 +77,21 @@ def test_a_damaged_record_is_refused_by_name(damage, said, tmp_path):
         load_records(tmp_path)
     assert str(error.value).startswith(f"{path} is not a record of a run: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_seed_counts_once(tmp_path):
+    """Twice, or once from other weights than drawn ones, it would make a mean and a spread of something else."""
+    text = min(RECORDS.glob("lenet5-mnist-torch-*.json")).read_text()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(text)
+    with pytest.raises(backbones.BackbonesError, match=r"a.json and .*b.json are of one model, .* and seed"):
+        load_records(tmp_path)
+
+
+def test_no_run_is_left_out_of_the_curves():
+    history = History.from_json(json.loads(min(RECORDS.glob("*.json")).read_text())["history"])
+    runs = {f"run {i}": [history] for i in range(2 * len(figures.COLOURS))}
+    assert len(figures.curves(runs).axes[1].lines) == 2 * len(runs)
 
 
 def test_a_record_is_a_json_object(tmp_path):

@@ -108,19 +108,25 @@ def test_a_checkpoint_of_another_run_is_refused(framework, tiny, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     once = replace(SHORT, epochs=1)
     fit(thin_vgg(framework), tiny, once, progress=False, checkpoint=str(path))
-    part = tiny.part(train=320, validation=160)
+    part, fewer = tiny.part(train=320, validation=160), tiny.part(train=640, validation=80)
     other = FRAMEWORKS[framework == "torch"]
     for model, dataset, recipe, said in (
         (thin_vgg(framework), tiny, replace(once, learning_rate=0.5), "its learning_rate is 0.003, not 0.5"),
         (backbones.create_model("lenet5", framework), tiny, once, "its model is 'vgg_mini', not 'lenet5'"),
         (thin_vgg(framework, dropout=0.1), tiny, once, "its dropout is 0.5, not 0.1"),
         (thin_vgg(framework), part, once, "its number of training images is 640, not 320"),
-        (thin_vgg(other), tiny, once, "state of another framework or of another net"),
+        (thin_vgg(framework), fewer, once, "its number of validation images is 160, not 80"),
+        (thin_vgg(other), tiny, once, f"its framework is '{framework}', not '{other}'"),
     ):
         with pytest.raises(backbones.BackbonesError, match=said):
             fit(model, dataset, recipe, checkpoint=path)
     path.write_bytes(b"nonsense")
     with pytest.raises(backbones.BackbonesError, match="is not a checkpoint of a training run"):
+        fit(thin_vgg(framework), tiny, once, checkpoint=path)
+    backbones.save_weights(thin_vgg(framework), path)
+    with pytest.raises(
+        backbones.BackbonesError, match="is not a checkpoint of a training run: it lacks 'run'"
+    ):
         fit(thin_vgg(framework), tiny, once, checkpoint=path)
 
 
@@ -131,11 +137,15 @@ def test_a_checkpoint_of_another_run_is_refused(framework, tiny, tmp_path):
         (3, "expected the path of a checkpoint, not 3"),
         ("a\0b", r"expected the path of a checkpoint, not 'a\\x00b'"),
         ("a" * 300, "is not a checkpoint of a training run: .*File name too long"),
+        (f"{__file__}/a", "cannot write into the folder .*test_resuming.py: Not a directory"),
     ],
 )
 def test_a_path_that_none_can_have_is_refused_before_training(path, said, tiny):
+    model = backbones.create_model("lenet5", seed=0)
+    before = convert.state(model)
     with pytest.raises(backbones.BackbonesError, match=said):
-        fit(backbones.create_model("lenet5"), tiny, SHORT, checkpoint=path)
+        fit(model, tiny, SHORT, checkpoint=path)
+    assert all(np.array_equal(value, before[key]) for key, value in convert.state(model).items())
 
 
 @both

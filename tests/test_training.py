@@ -23,7 +23,7 @@ from nets import (
 import backbones
 from backbones import convert, data
 from backbones.data import Augmentation
-from backbones.training import Evaluation, Recipe, evaluate, fit
+from backbones.training import Evaluation, Recipe, evaluate, fit, model_for
 from backbones.training import run as training_run
 from backbones.training import tensorflow as training_tensorflow
 from backbones.training import torch as training_torch
@@ -265,6 +265,24 @@ def test_what_does_not_fit_the_data_is_refused(framework, tiny):
         fit(backbones.create_model("lenet5", framework=framework), tiny, Recipe(batch_size=10_000))
     with pytest.raises(backbones.BackbonesError, match="unknown split 'val'"):
         evaluate(backbones.create_model("lenet5", framework=framework), tiny, "val")
+    model, no_data = (
+        backbones.create_model("lenet5", framework=framework),
+        "expected a data set, .* not 'mnist'",
+    )
+    for call in (
+        lambda: fit(model, "mnist", SHORT), lambda: evaluate(model, "mnist"), lambda: model_for("mnist", "lenet5"),
+    ):  # fmt: skip
+        with pytest.raises(backbones.BackbonesError, match=no_data):
+            call()
+    with pytest.raises(backbones.BackbonesError, match=r"expected a backbones.training.Recipe, not \{\}"):
+        fit(model, tiny, {})
+    with pytest.raises(backbones.BackbonesError, match="takes images of 224 x 224 pixels, tiny has 28 x 28"):
+        evaluate(backbones.create_model("resnet18", framework, in_channels=1, num_classes=10), tiny)
+
+
+def test_what_is_asked_for_counts_more_than_what_the_data_has(tiny):
+    config = model_for(tiny, "resnet20", input_size=32, num_classes=12).config
+    assert (config.input_size, config.num_classes, config.in_channels) == (32, 12, 1)
 
 
 def test_evaluation_matches_torchs_own_loss(rng):

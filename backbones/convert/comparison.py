@@ -64,7 +64,7 @@ def _torch_activations(model: Any, images: NDArray[Any]) -> State:
     try:
         with evaluating(model), torch.no_grad():
             # A copy, and then a view: N x C x H x W in the memory order of N x H x W x C.
-            logits = model(torch.tensor(images).permute(0, 3, 1, 2))
+            logits = model(torch.tensor(np.ascontiguousarray(images)).permute(0, 3, 1, 2))
     finally:
         for hook in hooks:
             hook.remove()
@@ -190,6 +190,10 @@ def compare(
         >>> compare(model, convert.to_tensorflow(model), images).largest < 1e-5
         True
     """
+    if (given := (framework_of(torch_model), framework_of(keras_model))) != ("torch", "tensorflow"):
+        raise BackbonesError(
+            f"expected a model of PyTorch, then one of Keras, not of {' and of '.join(given)}"
+        )
     left, right = activations(torch_model, images), activations(keras_model, images)
     common = [name for name in left if name in right and name != "logits"]
     if not common:

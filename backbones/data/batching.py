@@ -93,7 +93,7 @@ def prefetch(items: Iterable[T], depth: int = 4) -> Iterator[T]:
         >>> list(prefetch(range(3)))
         [0, 1, 2]
     """
-    waiting: queue.Queue[_Parcel[T]] = queue.Queue(depth)
+    waiting: queue.Queue[_Parcel[T]] = queue.Queue(fitting("depth", depth, int))
     stop = threading.Event()
 
     def put(parcel: _Parcel[T]) -> None:

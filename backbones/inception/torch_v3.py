@@ -76,11 +76,10 @@ class InceptionV3(nn.Module):
 
     def _features_and_heads(self, x: Tensor, with_heads: bool) -> tuple[Tensor, list[Tensor]]:
         x, heads = channels_last(x), []
-        pools = iter((self.maxpool1, self.maxpool2))
         for conv in self.spec.stem:
             x = self.get_submodule(conv.name)(x)
             if conv.name in self.spec.pooled:
-                x = next(pools)(x)
+                x = self.get_submodule(f"maxpool{self.spec.pooled.index(conv.name) + 1}")(x)
         for block in self.spec.blocks:
             x = self.get_submodule(block.name)(x)
             if with_heads and block.head and self.spec.auxiliary:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from backbones.convert.models import evaluating, framework_of
 from backbones.data import Dataset, Split, batches
 from backbones.errors import BackbonesError, require_known
-from backbones.training.fitting import input_padding
+from backbones.training.fitting import input_padding, require_dataset
 
 # Measured: 500 images at once take PyTorch up to two thirds longer; 100 are a tenth faster for two nets in Keras alone.
 BATCH_SIZE = 200
@@ -90,6 +90,7 @@ def evaluate(
         True
     """
     require_known("split", split, ("train", "validation", "test"))
+    require_dataset(dataset)
     part: Split = getattr(dataset, split)
     padding = input_padding(model, dataset)
     stream = batches(
@@ -98,7 +99,7 @@ def evaluate(
     )  # fmt: skip
     torch = framework_of(model) == "torch"
     run = partial(_run_torch, model) if torch else partial(_run_keras, model.predict_on_batch)
-    logits = [_logits(run(images), dataset) for images, _ in stream]
+    logits = [_logits(run(images), dataset, len(images)) for images, _ in stream]
     return Evaluation(np.concatenate(logits, dtype=np.float32), part.labels)
 
 
@@ -112,7 +113,7 @@ def require_logits(model: Any, dataset: Dataset, images: NDArray[np.float32]) ->
     """
     torch = framework_of(model) == "torch"
     run = partial(_run_torch, model) if torch else partial(_run_keras, partial(model, training=False))
-    _logits(run(images), dataset)
+    _logits(run(images), dataset, len(images))
 
 
 def _run_torch(model: Any, images: NDArray[np.float32]) -> Any:
@@ -147,12 +148,13 @@ def _reason(error: Exception) -> str:
     return next(told, type(error).__name__)
 
 
-def _logits(outputs: Any, dataset: Dataset) -> Any:
-    """What a model gave for a batch, if that is one logit or more per class."""
+def _logits(outputs: Any, dataset: Dataset, images: int) -> Any:
+    """What a model gave for so many images, if that is one logit or more per class for each."""
     classes, shape = len(dataset.classes), getattr(outputs, "shape", None)
-    if shape is None or len(shape) != 2 or shape[1] < classes:
+    if shape is None or len(shape) != 2 or shape[0] != images or shape[1] < classes:
         found = f"a {type(outputs).__name__}" if shape is None else " x ".join(map(str, shape))
         raise BackbonesError(
-            f"the model must give logits, images x {classes} for the classes of {dataset.name}, not {found}"
+            f"the model must give logits, {images} x {classes} for {images} images and the classes of "
+            f"{dataset.name}, not {found}"
         )
     return outputs

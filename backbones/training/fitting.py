@@ -7,7 +7,7 @@ from typing import Any
 from backbones.building import create_model
 from backbones.convert.models import framework_of
 from backbones.data import Dataset
-from backbones.errors import BackbonesError
+from backbones.errors import BackbonesError, shown
 from backbones.registry import find_spec
 from backbones.spec import Spec
 
@@ -22,7 +22,7 @@ def model_for(dataset: Dataset, name: str, framework: str = "torch", **options: 
         dataset: From `backbones.data.load`.
         name: A name from `backbones.list_models()`.
         framework: `"torch"` or `"tensorflow"`.
-        options: As for `backbones.create_model`.
+        options: As for `backbones.create_model`; what is given here counts, not what the data set has.
 
     Returns:
         As `backbones.create_model`: a `torch.nn.Module` that takes N x C x H x W, or a `keras.Model` that takes
@@ -36,11 +36,21 @@ def model_for(dataset: Dataset, name: str, framework: str = "torch", **options: 
         >>> model_for(data.load("mnist"), "resnet20", seed=0).config.input_size
         28
     """
+    require_dataset(dataset)
     _, side, _, channels = dataset.train_images.shape
     _, spec = find_spec(name)
+    own = {"in_channels": channels, "num_classes": len(dataset.classes)}
     if getattr(spec, "small_images", False):
-        options["input_size"] = side
-    return create_model(name, framework, in_channels=channels, num_classes=len(dataset.classes), **options)
+        own["input_size"] = side
+    return create_model(name, framework, **own | options)
+
+
+def require_dataset(dataset: Any) -> None:
+    """Refuse the name of a data set, which other functions take, and whatever else is none."""
+    if not isinstance(dataset, Dataset):
+        raise BackbonesError(
+            f"expected a data set, such as backbones.data.load('mnist') gives, not {shown(dataset)}"
+        )
 
 
 def spec_of(model: Any) -> Any:
@@ -53,8 +63,8 @@ def input_padding(model: Any, dataset: Dataset) -> int:
     """Pixels to add on each side of a data set's images so that they fit the model: 2 from 28 to 32.
 
     Raises:
-        BackbonesError: If the images are too large or not square, or the model has another number of channels or
-            too few classes.
+        BackbonesError: If the images are too large, far too small or not square, or the model has another number of
+            channels or too few classes.
     """
     config = spec_of(model)
     if config is None:  # a net of the reader's own, which must fit as it is
@@ -70,7 +80,8 @@ def input_padding(model: Any, dataset: Dataset) -> int:
             f"{dataset.name} has {len(dataset.classes)}"
         )
     side, missing = config.input_size, config.input_size - height
-    if height != width or missing < 0 or missing % 2:
+    wide = missing // 2 > height  # a border wider than the images: most of the work would be for nothing
+    if height != width or missing < 0 or missing % 2 or wide:
         raise BackbonesError(
             f"{config.name} takes images of {side} x {side} pixels, {dataset.name} has {height} x {width}"
         )

@@ -93,7 +93,7 @@ class Record:
             BackbonesError: If it cannot be written.
         """
         text = json.dumps(asdict(self), indent=1) + "\n"
-        write_whole(path, lambda part: part.write_text(text))
+        write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
     @classmethod
     def load(cls, path: str | Path) -> Record:
@@ -103,11 +103,11 @@ class Record:
             BackbonesError: If the file is not one.
         """
         try:
-            values = json.loads(Path(path).read_text())
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
             if not isinstance(values, dict):
                 raise TypeError(f"expected a JSON object, not {shown(values)}")
             return cls(**values)
-        except (OSError, TypeError, ValueError) as error:
+        except (OSError, TypeError, ValueError, RecursionError) as error:
             raise BackbonesError(f"{path} is not a record of a run: {error}") from error
 
 
@@ -161,6 +161,8 @@ def framework_version(framework: str) -> str:
 
 def commit() -> str:
     """This checkout's commit, "-dirty" if files differ from it, "unknown" outside a checkout."""
+    if not (REPOSITORY / ".git").exists():  # installed, perhaps within a repository of the reader's own
+        return "unknown"
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
@@ -27,16 +28,25 @@ def load_records(folder: str | Path = RECORDS) -> Groups:
     """All records of a folder and those below it, grouped by model, data set, framework and epochs; each group by seed.
 
     Raises:
-        BackbonesError: If there is no such folder or no record in it, or one is not readable.
+        BackbonesError: If there is no such folder or no record in it, one is not readable, or two are of one seed.
     """
     folder = as_path(folder, "a folder of records")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 (`Path.is_dir` raises an error for a name that is too long)
         raise BackbonesError(f"there is no folder {folder}")
-    records = [Record.load(path) for path in sorted(folder.rglob("*.json"))]
+    records: dict[tuple, tuple[Path, Record]] = {}
+    for path in sorted(folder.rglob("*.json")):
+        record = Record.load(path)
+        before, _ = records.setdefault(_order(record), (path, record))
+        if before != path:
+            raise BackbonesError(
+                f"{before} and {path} are of one model, data set, framework, number of epochs and seed; "
+                "a mean over seeds needs one run of each"
+            )
     if not records:
         raise BackbonesError(f"no records (*.json) in {folder}")
     groups: Groups = defaultdict(list)
-    for record in sorted(records, key=_order):
+    for key in sorted(records):
+        record = records[key][1]
         groups[record.model, record.dataset, record.framework, record.epochs].append(record)
     return dict(groups)
 
@@ -99,5 +109,5 @@ def write_report(folder: str | Path, out: Path) -> list[str]:
     for model, dataset in sorted({key[:2] for key in load_records(folder)}):
         texts[f"{model}-{dataset}.svg"] = figures.to_svg(figures.curves(histories(model, dataset, folder)))
     for name, text in texts.items():
-        write_whole(out / name, partial(Path.write_text, data=text))
+        write_whole(out / name, partial(Path.write_text, data=text, encoding="utf-8"))
     return list(texts)

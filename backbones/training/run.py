@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from backbones.convert.models import framework_of
 from backbones.data import Dataset, batches
 from backbones.errors import BackbonesError, shown
-from backbones.files import as_path, write_whole
+from backbones.files import as_path, require_writable, write_whole
 from backbones.training.evaluation import evaluate, require_logits
-from backbones.training.fitting import input_padding, require_trainable, spec_of
+from backbones.training.fitting import input_padding, require_dataset, require_trainable, spec_of
 from backbones.training.history import Epoch, History
 from backbones.training.progress import Progress
 from backbones.training.recipe import Recipe
@@ -78,6 +79,9 @@ class Run:
     def __init__(
         self, model: Any, dataset: Dataset, recipe: Recipe, *, progress: bool, checkpoint: str | Path | None
     ) -> None:
+        require_dataset(dataset)
+        if not isinstance(recipe, Recipe):
+            raise BackbonesError(f"expected a backbones.training.Recipe, not {shown(recipe)}")
         self.model, self.dataset, self.recipe = model, dataset, recipe
         self.progress = progress
         self.checkpoint = None if checkpoint is None else as_path(checkpoint, "a checkpoint")
@@ -93,6 +97,7 @@ class Run:
         require_logits(model, dataset, self.images)
         require_trainable(model)
         if self.checkpoint is not None:
+            require_writable(self.checkpoint.parent)
             self._read(self.checkpoint)
 
     @property
@@ -215,8 +220,9 @@ class Run:
             self.history, self.part = History.from_json(epochs), Part(**json.loads(notes["part"]))
             self.first = len(self.history.epochs)
             other = _difference(found, self.identity)
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise BackbonesError(f"{path} is not a checkpoint of a training run: {error}") from error
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise BackbonesError(f"{path} is not a checkpoint of a training run: {reason}") from error
         if other:
             raise BackbonesError(f"{path} is of another run: {other}")
 
@@ -225,9 +231,11 @@ def _identity(model: Any, dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
     """What makes a run this one, in the order in which a difference is named."""
     spec = spec_of(model)
     made = {
+        "framework": framework_of(model),
         "model": spec.name if spec else type(model).__name__,
         "dataset": dataset.name,
         "number of training images": len(dataset.train),
+        "number of validation images": len(dataset.validation),
         **(asdict(spec) if spec else {}),
         **recipe.to_json(),
     }

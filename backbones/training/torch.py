@@ -51,15 +51,17 @@ def fit(
     """
     run = Run(model, dataset, recipe, progress=progress, checkpoint=checkpoint)
     optimizer = make_optimizer(model, recipe)
-    with torch.random.fork_rng(), run.interruptible():
-        torch.manual_seed(recipe.seed)  # for dropout
-        if run.saved is not None:
-            restore(model, optimizer, run.saved)
-        for epoch in run.epochs_to_do:
-            with run.bar(epoch) as bar:
-                part = train_epoch(model, optimizer, run, epoch, bar)
-                bar.finish(run.finish_epoch(part, partial(arrays_of, model, optimizer)))
-    model.eval()
+    try:
+        with torch.random.fork_rng(), run.interruptible():
+            torch.manual_seed(recipe.seed)  # for dropout
+            if run.saved is not None:
+                restore(model, optimizer, run.saved)
+            for epoch in run.epochs_to_do:
+                with run.bar(epoch) as bar:
+                    part = train_epoch(model, optimizer, run, epoch, bar)
+                    bar.finish(run.finish_epoch(part, partial(arrays_of, model, optimizer)))
+    finally:
+        model.eval()
     return run.history
 
 
