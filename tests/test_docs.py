@@ -83,6 +83,9 @@ def test_the_page_on_speed_says_of_its_processor_what_was_measured():
     assert float(speed.faster("lenet5", "tensorflow", than="one step per call")) > 1.1
     for net in ("vgg_mini", "resnet20"):
         assert float(speed.faster(net, "tensorflow", "many steps per call", than="this project")) < 1.03
+        assert float(speed.faster_once_traced(net, "tensorflow")) > 0.9 * float(
+            speed.faster(net, "tensorflow")
+        )
     spread = {}
     for way in speed._result()["ways"]:
         turns = [turn["images_per_second"] for turn in way["turns"]]
