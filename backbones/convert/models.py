@@ -101,7 +101,7 @@ def _printed(layer: Any) -> str:
     """A layer as PyTorch prints it; of a block of layers its kind, since they have names of their own."""
     if next(layer.children(), None) is not None:
         return type(layer).__name__
-    return re.sub(r"(, )?(p|momentum|inplace)=[^,)]*", "", repr(layer))
+    return re.sub(r"(, )?\b(p|momentum|inplace)=[^,)]*", "", repr(layer))
 
 
 def precision_of(model: Any) -> str | None:

@@ -130,7 +130,7 @@ STUDIES: dict[str, Study] = {
     "convolution": Study(
         nets(
             convolution=NET,
-            dense=with_net(channels=(), hidden=(27,)),  # as many parameters as the convolutions have
+            dense=with_net(channels=(), hidden=(27,)),  # about as many parameters as the net of convolutions
             wide_dense=with_net(channels=(), hidden=(256,)),
         ),
         shifts=(1, 2, 3),
