@@ -73,6 +73,12 @@ def test_no_number_within_a_list_begins_another(page):
                 assert int(found[1]) == number, f"begins a list: {line}"
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
+def test_no_formula_of_its_own_stands_within_a_list(page):
+    """l2m4m ends the list there: what follows becomes code, and the numbers begin anew. An inline one may."""
+    assert not re.search(r"^ +\$\$", page.read_text(), re.MULTILINE)
+
+
 def test_the_page_on_speed_says_of_its_processor_what_was_measured():
     """Its sentences stay when another processor's record takes the place of this one, and may be false of it."""
     assert float(speed.slower_in_bfloat16()) > 1, "it has instructions for bfloat16"
